@@ -1,0 +1,23 @@
+"""Text of strangers made fit to be stored and shown."""
+
+import re
+from typing import Any
+
+# PostgreSQL refuses NUL and lone surrogates in text and jsonb.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """Return `text` with what PostgreSQL cannot store replaced by the replacement character."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def clean_deep(value: Any) -> Any:
+    """Return a JSON-like value with every text in it cleaned."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {clean(str(name)): clean_deep(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean_deep(item) for item in value]
+    return value

@@ -1,0 +1,265 @@
+"""Settings, read from the environment (docs/install.md lists the variables).
+
+With nothing set the product runs on its own PostgreSQL and Valkey below `ILERT_DATA_DIR`.
+"""
+
+import ipaddress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from ilert.embedded import paths
+from ilert.secret import generated_secret
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.FileAwareEnv()  # type: ignore[no-untyped-call]
+
+ILERT_DATA_DIR = Path(env("ILERT_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+HOST: str = env("HOST", default="0.0.0.0")  # noqa: S104  # nosec B104: tools must reach the webhook
+PORT: int = env.int("PORT", default=8000)
+PUBLIC_URL: str = env("PUBLIC_URL", default=f"http://localhost:{PORT}").rstrip("/")
+if urlsplit(PUBLIC_URL).scheme not in ("http", "https") or not urlsplit(PUBLIC_URL).hostname:
+    raise ImproperlyConfigured(
+        f"PUBLIC_URL must be an http or https address such as https://ilert.example.com, not {PUBLIC_URL!r}."
+    )
+HTTPS = PUBLIC_URL.startswith("https://")
+
+DEBUG: bool = env.bool("DEBUG", default=False)
+SECRET_KEY: str = env("SECRET_KEY", default="") or generated_secret(ILERT_DATA_DIR / "secret_key")
+# Outside the database on purpose: a stolen dump alone opens no webhook. Comma separated, the first one encrypts.
+ILERT_ENCRYPTION_KEYS: list[str] = env.list("ILERT_ENCRYPTION_KEY", default=[]) or [
+    generated_secret(ILERT_DATA_DIR / "encryption_key")
+]
+
+# Every link is built from PUBLIC_URL, never from the Host header; unset means that nobody has said yet how
+# this installation is reached, so that a newcomer on another address is not turned away.
+ALLOWED_HOSTS = [urlsplit(PUBLIC_URL).hostname, "localhost", "127.0.0.1", "[::1]"] if "PUBLIC_URL" in env else ["*"]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+
+ILERT_ADMIN_EMAIL: str = env("ILERT_ADMIN_EMAIL", default="admin@localhost")
+ILERT_ADMIN_PASSWORD: str = env("ILERT_ADMIN_PASSWORD", default="")
+ILERT_MAX_BODY: int = env.int("ILERT_MAX_BODY", default=1024 * 1024)
+try:
+    ILERT_ALLOW_PRIVATE_NETWORKS = [
+        ipaddress.ip_network(network) for network in env.list("ILERT_ALLOW_PRIVATE_NETWORKS", default=[])
+    ]
+except ValueError as error:
+    raise ImproperlyConfigured(
+        f"ILERT_ALLOW_PRIVATE_NETWORKS must list networks such as 10.0.0.0/8: {error}."
+    ) from error
+
+INSTALLED_APPS = [
+    "incidents",
+    "alertsources",
+    "notifications",
+    "oncall",
+    "accounts",
+    "ilert",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.staticfiles",
+    "django.forms",
+    "allauth",
+    "allauth.account",
+    "csp",
+    "django_htmx",
+    "lucide",
+    "rest_framework",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.TimeZoneMiddleware",
+]
+
+ROOT_URLCONF = "ilert.urls"
+ASGI_APPLICATION = "ilert.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "ilert.navigation.navigation",
+            ],
+        },
+    }
+]
+FORM_RENDERER = "ilert.forms.FieldRenderer"
+
+# PostgreSQL holds the truth.
+
+EMBEDDED_DATABASE = "DATABASE_URL" not in env
+DATABASE: dict[str, Any] = environ.Env.db_url_config(  # type: ignore[no-untyped-call]
+    paths.database_url(ILERT_DATA_DIR) if EMBEDDED_DATABASE else env("DATABASE_URL")
+)
+DATABASE.setdefault("OPTIONS", {})
+DATABASE["OPTIONS"] |= {
+    # Under ASGI a pool, as CONN_MAX_AGE would keep one connection per thread and exhaust the server.
+    "pool": {"min_size": 0, "max_size": env.int("ILERT_DATABASE_POOL", default=10), "timeout": 4, "max_idle": 60},
+    "connect_timeout": 3,
+    "options": "-c statement_timeout=20s -c lock_timeout=4s -c idle_in_transaction_session_timeout=20s",
+}
+DATABASES = {"default": DATABASE}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Valkey or Redis rings the bell.
+
+EMBEDDED_REDIS = "REDIS_URL" not in env
+REDIS_URL: str = paths.redis_url(ILERT_DATA_DIR) if EMBEDDED_REDIS else env("REDIS_URL")
+CELERY_BROKER_URL: str = env(
+    "CELERY_BROKER_URL", default=paths.broker_url(ILERT_DATA_DIR) if EMBEDDED_REDIS else REDIS_URL
+)
+# Measured in spikes: with these a publish to a frozen broker costs half a second, and a dead worker's task comes
+# back within 12 s. The message is only a bell; the ticker does the work when nobody answers it.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": 2,
+    "socket_connect_timeout": 2,
+    "visibility_timeout": 20,
+    "unacked_restore_interval": 2,
+    "unacked_restore_throttle": 1,
+    "max_retries": 0,
+    "interval_start": 0,
+    "interval_step": 0,
+    "interval_max": 0,
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_TIME_LIMIT = 12
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_DEFAULT_QUEUE = "ilert"
+
+# Sign-in.
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {
+    "login": "accounts.forms.SignInForm",
+    "reset_password": "accounts.forms.ForgottenPasswordForm",
+    "reset_password_from_key": "accounts.forms.NewPasswordForm",
+    "change_password": "accounts.forms.ChangePasswordForm",
+}
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_SESSION_REMEMBER = True
+SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_NAME = "ilert_session"
+
+# What browsers are told.
+
+SECURE_SSL_REDIRECT = False  # the proxy in front speaks TLS and redirects; health checks come over plain http
+SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365 if HTTPS else 0
+SECURE_REFERRER_POLICY = "same-origin"
+if env.bool("ILERT_BEHIND_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# Mail: without EMAIL_URL into the local outbox page, so that a newcomer sees what would have been sent.
+
+EMAIL_BACKEND = "notifications.mail.OutboxBackend"
+if "EMAIL_URL" in env:
+    vars().update(env.email_url("EMAIL_URL"))
+EMAIL_TIMEOUT = 8
+DEFAULT_FROM_EMAIL: str = env("DEFAULT_FROM_EMAIL", default=f"ilert <ilert@{urlsplit(PUBLIC_URL).hostname}>")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+
+# Files, language, time.
+
+STATIC_URL = "/static/"
+STATIC_ROOT = ILERT_DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "UNAUTHENTICATED_USER": None,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.request": {"level": "ERROR"},
+        # httpx logs whole URLs, and a URL may hold a topic or a key.
+        "httpx": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+    },
+}
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = ILERT_MAX_BODY
