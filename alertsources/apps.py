@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class AlertsourcesConfig(AppConfig):
+    name = "alertsources"
+    verbose_name = "Alert sources"

@@ -1,0 +1,71 @@
+"""Who is responsible: escalation policies."""
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models.functions import Lower
+from django.urls import reverse
+
+
+class EscalationPolicy(models.Model):
+    """Who is asked about an incident, in which order, and how often."""
+
+    name = models.CharField(max_length=255)
+    repeating = models.BooleanField("repeat", default=False, help_text="Start again after the last rule.")
+    frequency = models.PositiveSmallIntegerField(
+        "rounds",
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(9)],
+        help_text="How many rounds are made in all when the policy repeats.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "escalation policies"
+        ordering = [Lower("name")]
+        constraints = [
+            models.UniqueConstraint(
+                Lower("name"),
+                name="oncall_escalationpolicy_name_unique",
+                violation_error_message="Another escalation policy has this name already.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(frequency__range=(1, 9)), name="oncall_escalationpolicy_frequency_range"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("policy-detail", args=[self.pk])
+
+    @property
+    def rounds(self) -> int:
+        return self.frequency if self.repeating else 1
+
+
+class EscalationRule(models.Model):
+    """One level of a policy: these people, and how long they have before the next level is asked."""
+
+    policy = models.ForeignKey(EscalationPolicy, on_delete=models.CASCADE, related_name="rules")
+    position = models.PositiveSmallIntegerField(help_text="0 is asked first.")
+    escalation_timeout = models.PositiveSmallIntegerField(
+        "minutes until the next rule",
+        default=15,
+        validators=[MinValueValidator(1), MaxValueValidator(1440)],
+    )
+    users = models.ManyToManyField(settings.AUTH_USER_MODEL, blank=True, related_name="escalation_rules")
+
+    class Meta:
+        ordering = ["policy", "position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["policy", "position"],
+                name="oncall_escalationrule_position_unique",
+                deferrable=models.Deferrable.DEFERRED,
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.policy} – rule {self.position + 1}"

@@ -1,0 +1,95 @@
+"""What can be done with escalation policies."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import ProtectedError
+
+from accounts.models import Role, User
+from oncall.models import EscalationPolicy, EscalationRule
+
+DEFAULT_POLICY_NAME = "Default"
+DEFAULT_TIMEOUT = 15
+
+
+class PolicyInUse(Exception):
+    """Alert sources follow the policy; without it their incidents would ask nobody."""
+
+
+@dataclass(frozen=True)
+class RuleData:
+    """One level of a policy as a form or the API gives it."""
+
+    escalation_timeout: int
+    user_ids: list[int]
+
+
+@transaction.atomic
+def ensure_default_policy() -> EscalationPolicy | None:
+    """Create the policy "Default", which asks the first admin, unless there is any policy already."""
+    if EscalationPolicy.objects.exists():
+        return None
+    admin = User.objects.filter(role=Role.ADMIN, is_active=True).order_by("pk").first()
+    rule = RuleData(escalation_timeout=DEFAULT_TIMEOUT, user_ids=[admin.pk] if admin else [])
+    return create_policy(DEFAULT_POLICY_NAME, [rule])
+
+
+@transaction.atomic
+def create_policy(
+    name: str, rules: list[RuleData], *, repeating: bool = False, frequency: int = 1
+) -> EscalationPolicy:
+    policy = EscalationPolicy.objects.create(name=name, repeating=repeating, frequency=frequency)
+    replace_rules(policy, rules)
+    return policy
+
+
+def create_policy_asking(name: str, user: User) -> EscalationPolicy:
+    """Create a policy with one rule that asks `user` at once: a start that reaches somebody."""
+    return create_policy(name, [RuleData(escalation_timeout=DEFAULT_TIMEOUT, user_ids=[user.pk])])
+
+
+@transaction.atomic
+def update_policy(
+    policy: EscalationPolicy, *, name: str, rules: list[RuleData], repeating: bool, frequency: int
+) -> None:
+    policy.name, policy.repeating, policy.frequency = name, repeating, frequency
+    policy.save(update_fields=["name", "repeating", "frequency"])
+    replace_rules(policy, rules)
+
+
+def delete_policy(policy: EscalationPolicy) -> None:
+    """Delete a policy. PolicyInUse when alert sources follow it. Escalations that run have their own copy."""
+    try:
+        policy.delete()
+    except ProtectedError as error:
+        raise PolicyInUse from error
+
+
+@transaction.atomic
+def replace_rules(policy: EscalationPolicy, rules: list[RuleData]) -> None:
+    """Give `policy` these rules, in this order. Escalations that are running keep the rules they started with."""
+    policy.rules.all().delete()
+    for position, rule in enumerate(rules):
+        row = EscalationRule.objects.create(
+            policy=policy, position=position, escalation_timeout=rule.escalation_timeout
+        )
+        row.users.set(rule.user_ids)
+
+
+def snapshot(policy: EscalationPolicy | None) -> dict[str, Any]:
+    """Return the policy's rules as they are now, as plain data that an escalation can keep.
+
+    {"policy": name, "rounds": 1–9, "rules": [{"minutes": int, "users": [id, …]}, …]}; without a policy there are
+    no rules. Inactive people are left out.
+    """
+    if policy is None:
+        return {"policy": "", "rounds": 1, "rules": []}
+    rules = [
+        {
+            "minutes": rule.escalation_timeout,
+            "users": sorted(user.pk for user in rule.users.all() if user.is_active),
+        }
+        for rule in policy.rules.order_by("position").prefetch_related("users")
+    ]
+    return {"policy": policy.name, "rounds": policy.rounds, "rules": rules}
