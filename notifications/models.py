@@ -1,0 +1,177 @@
+"""How people are reached, and the outbox of messages to them."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from ilert.common.encrypted import EncryptedTextField
+from notifications import channels
+
+
+class Priority(models.TextChoices):
+    HIGH = "high", "High"
+    LOW = "low", "Low"
+
+
+class ContactMethod(models.Model):
+    """An address under which a person can be reached through a channel."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="contact_methods")
+    # A callable, so that a new channel needs no migration.
+    channel = models.CharField(max_length=16, choices=channels.choices)
+    # Encrypted, as a webhook URL or an ntfy topic is all that is needed to read along or to impersonate us.
+    address = EncryptedTextField()
+    secret = EncryptedTextField(blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["user", "pk"]
+
+    def __str__(self) -> str:
+        return f"{self.channel_type.name}: {self.description}"
+
+    @property
+    def channel_type(self) -> channels.Channel:
+        return channels.get(self.channel)
+
+    @property
+    def description(self) -> str:
+        """The address as colleagues may see it."""
+        return self.channel_type.describe(self.address)
+
+
+class NotificationRule(models.Model):
+    """How long after a person is asked a contact method of theirs is used, for one priority."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notification_rules")
+    contact_method = models.ForeignKey(ContactMethod, on_delete=models.CASCADE, related_name="rules")
+    priority = models.CharField(max_length=4, choices=Priority)
+    delay_minutes = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["user", "priority", "delay_minutes", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["contact_method", "priority", "delay_minutes"], name="notifications_rule_unique"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_priority_display()}: {self.contact_method} after {self.delay_minutes} min"
+
+
+class Notification(models.Model):
+    """One message to one contact method, and its fate: a row of the outbox."""
+
+    class State(models.TextChoices):
+        PLANNED = "planned", "Planned"
+        SENDING = "sending", "Sending"
+        ACCEPTED = "accepted", "Accepted by provider"
+        DELIVERED = "delivered", "Delivered"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # Opaque here; whoever plans a message builds it so that planning twice gives one row.
+    dedupe_key = models.CharField(max_length=255, unique=True, editable=False)
+    # The person and the method may be gone later; what was sent and where stays readable.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="notifications"
+    )
+    user_name = models.CharField(max_length=254)
+    contact_method = models.ForeignKey(
+        ContactMethod, on_delete=models.SET_NULL, null=True, related_name="notifications"
+    )
+    channel = models.CharField(max_length=16)
+    target = models.CharField(max_length=254, help_text="The address as colleagues may see it.")
+    title = models.TextField()
+    text = models.TextField(blank=True)
+    urgent = models.BooleanField(default=False)
+    state = models.CharField(max_length=16, choices=State, default=State.PLANNED)
+    # What the provider answered last, or why nothing was sent.
+    answer = models.TextField(blank=True)
+    attempt_count = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["created_at"]
+        indexes = [
+            models.Index(
+                fields=["due_at"],
+                condition=Q(state__in=["planned", "sending"]),
+                name="notifications_due",
+            ),
+            models.Index(fields=["user", "-created_at"], name="notifications_by_user"),
+        ]
+        constraints = [
+            # A row is due exactly while something can still happen to it; a lease exists exactly while sending.
+            models.CheckConstraint(
+                condition=Q(state__in=["planned", "sending"], due_at__isnull=False)
+                | Q(state__in=["accepted", "delivered", "failed", "cancelled"], due_at__isnull=True),
+                name="notifications_due_while_open",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="sending", lease_until__isnull=False)
+                | (~Q(state="sending") & Q(lease_until__isnull=True)),
+                name="notifications_lease_while_sending",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel} to {self.user_name}: {self.title}"
+
+    @property
+    def channel_name(self) -> str:
+        return channels.get(self.channel).name
+
+    @property
+    def channel_icon(self) -> str:
+        return channels.get(self.channel).icon
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in (self.State.PLANNED, self.State.SENDING)
+
+
+class Attempt(models.Model):
+    """One try to hand a notification to its provider."""
+
+    notification = models.ForeignKey(Notification, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveSmallIntegerField()
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField()
+    succeeded = models.BooleanField()
+    answer = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["notification", "number"]
+        constraints = [
+            models.CheckConstraint(condition=Q(finished_at__gte=F("started_at")), name="notifications_attempt_times")
+        ]
+
+    def __str__(self) -> str:
+        return f"Attempt {self.number}: {self.answer}"
+
+
+class OutboxMail(models.Model):
+    """A mail that was shown here instead of being sent, as no mail server is set up."""
+
+    sender = models.TextField()
+    recipients = models.TextField()
+    subject = models.TextField()
+    text = models.TextField(blank=True)
+    html = models.TextField(blank=True)
+    headers = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.subject
