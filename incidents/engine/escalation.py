@@ -1,0 +1,146 @@
+"""Escalation: due incidents take their next step. Every wait is a row with a due time; here it comes due."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from accounts.models import User
+from incidents.engine import run as runs
+from incidents.models import Incident, LogEntry, Priority, Status
+from incidents.timeline import Kind, entry
+from notifications import outbox
+from notifications.models import Notification, NotificationRule
+from oncall.services import snapshot
+
+BATCH = 500
+
+
+@dataclass
+class _Plan:
+    """What a batch of steps adds up to, so that it is written in few statements."""
+
+    now: datetime
+    notifications: list[Notification] = field(default_factory=list)
+    entries: list[LogEntry] = field(default_factory=list)
+
+
+def oldest_due_at(now: datetime) -> datetime | None:
+    """Return since when the longest waiting incident is due, or None when none is."""
+    return (
+        Incident.objects.filter(next_escalation_at__lte=now)
+        .order_by("next_escalation_at")
+        .values_list("next_escalation_at", flat=True)
+        .first()
+    )
+
+
+def escalate_due(now: datetime) -> int:
+    """Let every due incident take its step. Returns how many did; others may work beside this one."""
+    total = 0
+    while count := _escalate_batch(now):
+        total += count
+    return total
+
+
+@transaction.atomic
+def _escalate_batch(now: datetime) -> int:
+    incidents = list(
+        Incident.objects.filter(next_escalation_at__lte=now)
+        .order_by("next_escalation_at")
+        .select_for_update(skip_locked=True, of=("self",))
+        .select_related("escalation_policy", "alert_source")[:BATCH]
+    )
+    plan = _Plan(now)
+    rules = _rules(incidents)
+    steps = [(incident, _take_step(incident, rules)) for incident in incidents]
+    people = _people(steps)
+    for incident, step in steps:
+        _plan_step(plan, incident, step, people)
+        _set_next_due(incident, step)
+    outbox.insert(plan.notifications)
+    LogEntry.objects.bulk_create(plan.entries)
+    Incident.objects.bulk_update(incidents, ["run", "next_escalation_at"])
+    return len(incidents)
+
+
+def _rules(incidents: list[Incident]) -> dict[int | None, dict[str, Any]]:
+    """Return the rules, as they are now, of the policies that incidents are about to start."""
+    policies = {incident.escalation_policy_id: incident.escalation_policy for incident in incidents if not incident.run}
+    return {policy_id: snapshot(policy) for policy_id, policy in policies.items()}
+
+
+def _take_step(incident: Incident, rules: dict[int | None, dict[str, Any]]) -> runs.Step:
+    run = incident.run or runs.begin(
+        rules[incident.escalation_policy_id], number=1, single_level=incident.priority == Priority.LOW
+    )
+    step = runs.step(run)
+    incident.run = step.run
+    return step
+
+
+def _people(steps: list[tuple[Incident, runs.Step]]) -> dict[int, User]:
+    """Return the people who are asked, each with the rules that say how they want to be told."""
+    ids = {user_id for _, step in steps for user_id in step.users}
+    return User.objects.filter(is_active=True).prefetch_related("notification_rules__contact_method").in_bulk(ids)
+
+
+def _set_next_due(incident: Incident, step: runs.Step) -> None:
+    """Count from the old due time: lateness of one step must not add up over the levels."""
+    if step.minutes is None or incident.next_escalation_at is None:
+        incident.next_escalation_at = None
+    else:
+        incident.next_escalation_at += timedelta(minutes=step.minutes)
+
+
+def _plan_step(plan: _Plan, incident: Incident, step: runs.Step, people: dict[int, User]) -> None:
+    for level in step.skipped:
+        plan.entries.append(entry(incident, Kind.LEVEL_SKIPPED, plan.now, level=level))
+    if step.finished:
+        nobody = Kind.NOBODY_TO_ASK if len(step.skipped) == len(step.run["rules"]) else Kind.NOBODY_ANSWERED
+        plan.entries.append(entry(incident, nobody, plan.now))
+        return
+    asked = [people[user_id] for user_id in step.users if user_id in people]
+    names = ", ".join(str(user) for user in asked) or "nobody who is still here"
+    plan.entries.append(entry(incident, Kind.LEVEL_ASKED, plan.now, level=step.level, round=step.round, people=names))
+    for user in asked:
+        _plan_messages(plan, incident, step, user)
+
+
+def _plan_messages(plan: _Plan, incident: Incident, step: runs.Step, user: User) -> None:
+    rules = [rule for rule in user.notification_rules.all() if rule.priority == incident.priority]
+    if not rules:
+        plan.entries.append(entry(incident, Kind.UNREACHABLE, plan.now, people=str(user)))
+    for rule in rules:
+        rule.contact_method.user = user
+        notification = _message(plan, incident, step, rule)
+        plan.notifications.append(notification)
+        plan.entries.append(entry(incident, Kind.NOTIFIED, plan.now, notification=notification, level=step.level))
+
+
+def _message(plan: _Plan, incident: Incident, step: runs.Step, rule: NotificationRule) -> Notification:
+    assert incident.run is not None  # nosec B101: the step has just set it
+    assert incident.next_escalation_at is not None  # nosec B101: the incident was due
+    place = f"{incident.run['number']}:{step.round}:{step.level}"
+    content = outbox.Content(
+        title=f"{incident.summary} [{incident.alert_source.name}]",
+        text=incident.details,
+        urgent=incident.priority == Priority.HIGH,
+    )
+    return outbox.plan(
+        f"incident:{incident.pk}:{incident.priority}:{place}:{rule.user_id}:{rule.pk}",
+        rule.contact_method,
+        content,
+        incident.next_escalation_at + timedelta(minutes=rule.delay_minutes),
+        plan.now,
+    )
+
+
+def restart(incident: Incident, now: datetime) -> None:
+    """Let an escalation begin anew with the policy as it is now; the caller saves."""
+    number = incident.run["number"] + 1 if incident.run else 1
+    incident.run = runs.begin(
+        snapshot(incident.escalation_policy), number=number, single_level=incident.priority == Priority.LOW
+    )
+    incident.next_escalation_at = now if incident.status == Status.PENDING else None

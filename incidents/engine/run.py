@@ -1,0 +1,69 @@
+"""One escalation's path through its policy. Pure: plain data in, plain data out, no clock and no database.
+
+A run is what an incident keeps from its first step on, as JSON: the rules as they were then, and where it stands.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one due moment asks for.
+
+    `skipped` are levels (1 is the first) that nobody is in; they cost no time. `level` with its `users` is asked now,
+    0 if none is left. `minutes` is how long they have, None when nothing follows. `finished`: the last level has had
+    its time and nobody answered.
+    """
+
+    skipped: tuple[int, ...]
+    level: int
+    round: int
+    users: tuple[int, ...]
+    minutes: int | None
+    finished: bool
+    run: dict[str, Any]
+
+
+def begin(snapshot: dict[str, Any], number: int, single_level: bool) -> dict[str, Any]:
+    """Return a new run over `snapshot` (see `oncall.services.snapshot`).
+
+    `number` tells the runs of one incident apart. With `single_level` only the first level that somebody is in is
+    asked, once: that is how LOW priority works.
+    """
+    return {**snapshot, "number": number, "single_level": single_level, "round": 1, "next": 0}
+
+
+def step(run: dict[str, Any]) -> Step:
+    """Return what is to be done now and the run as it stands afterwards."""
+    skipped: list[int] = []
+    index, round_number = run["next"], run["round"]
+    while (position := _position(run, index, round_number)) is not None:
+        index, round_number = position
+        rule = run["rules"][index]
+        if rule["users"]:
+            after = {**run, "next": index + 1, "round": round_number}
+            if run["single_level"]:
+                after |= {"next": len(run["rules"]), "round": run["rounds"]}
+            minutes = None if run["single_level"] else rule["minutes"]
+            return Step(tuple(skipped), index + 1, round_number, tuple(rule["users"]), minutes, False, after)
+        skipped.append(index + 1)
+        index += 1
+        if len(skipped) >= len(run["rules"]):
+            break
+    return Step(tuple(skipped), 0, run["round"], (), None, True, {**run, "next": len(run["rules"])})
+
+
+def upcoming(run: dict[str, Any]) -> tuple[int, tuple[int, ...]] | None:
+    """Return (level, user ids) of who is asked next, or None when nobody is left."""
+    ahead = step(run)
+    return (ahead.level, ahead.users) if ahead.level else None
+
+
+def _position(run: dict[str, Any], index: int, round_number: int) -> tuple[int, int] | None:
+    """Return the place to look at, going over to the next round at the end; None after the last round."""
+    if index < len(run["rules"]):
+        return index, round_number
+    if round_number < run["rounds"] and run["rules"]:
+        return 0, round_number + 1
+    return None

@@ -1,0 +1,40 @@
+"""The DRF door to the intake: the documented API."""
+
+from django.core.exceptions import RequestDataTooBig
+from django.http import UnreadablePostError
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from incidents.intake.receive import Answer, error, receive, too_large
+from integrations import Payload
+
+
+class EventsView(APIView):
+    """Takes what a tool posts to its webhook URL; the integration key in it is the credential."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    # Whatever a tool may not send is answered by the core, as for every other door.
+    http_method_names = ["get", "post", "put", "patch", "delete", "head", "options"]
+
+    def _answer(self, request: Request, integration: str, key: str) -> Response:
+        answer = _received(request, integration, key)
+        return Response(answer.content, status=answer.status, headers=answer.headers)
+
+    get = post = put = patch = delete = head = options = _answer
+
+
+def _received(request: Request, integration: str, key: str) -> Answer:
+    encoding = request.META.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        return error(415, "UNKNOWN_ENCODING", f"The Content-Encoding “{encoding[:40]}” is not supported.")
+    try:
+        body = request._request.body
+    except RequestDataTooBig:
+        return too_large()
+    except UnreadablePostError:
+        return error(400, "INCOMPLETE_BODY", "The connection ended before the body was complete.")
+    payload = Payload(body, request.META.get("CONTENT_TYPE", ""), request.META.get("QUERY_STRING", ""))
+    return receive(integration, key, request.method or "", payload)

@@ -1,0 +1,183 @@
+"""What people work on: incidents, the events that make them, and their timelines."""
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Func, Q
+from django.urls import reverse
+from django.utils import timezone
+
+TIMELINE_SEQUENCE = "incidents_timeline_seq"
+
+
+class NextTimelineId(Func):
+    """The next id of the sequence that events and log entries share, so that a timeline has one order."""
+
+    template = f"nextval('{TIMELINE_SEQUENCE}')"
+    arity = 0
+    output_field = models.BigIntegerField()
+
+
+class Status(models.IntegerChoices):
+    """Ordered: a status only ever moves to a later one."""
+
+    PENDING = 1, "Pending"
+    ACCEPTED = 2, "Accepted"
+    RESOLVED = 3, "Resolved"
+
+
+class Priority(models.TextChoices):
+    HIGH = "high", "High"
+    LOW = "low", "Low"
+
+
+class Outcome(models.TextChoices):
+    """What became of an event."""
+
+    OPENED = "opened", "Opened"
+    APPENDED = "appended", "Appended"
+    ACCEPTED = "accepted", "Accepted"
+    RESOLVED = "resolved", "Resolved"
+    IGNORED = "ignored", "Ignored"
+    TEST = "test", "Test"
+    AMBIGUOUS = "ambiguous", "Ambiguous"
+    REJECTED = "rejected", "Rejected"
+    FAILED = "failed", "Failed"
+
+
+class Incident(models.Model):
+    """A problem that somebody has to look at, from its first event until it is resolved."""
+
+    alert_source = models.ForeignKey("alertsources.AlertSource", on_delete=models.PROTECT, related_name="incidents")
+    escalation_policy = models.ForeignKey(
+        "oncall.EscalationPolicy", on_delete=models.SET_NULL, null=True, related_name="incidents"
+    )
+    summary = models.TextField()
+    details = models.TextField(blank=True)
+    status = models.SmallIntegerField(choices=Status, default=Status.PENDING)
+    priority = models.CharField(max_length=4, choices=Priority, default=Priority.HIGH)
+    # As the tool gave it. PostgreSQL's index rows have a limit, so it is matched through a hash, without case.
+    incident_key = models.TextField()
+    key_hash = models.BinaryField(max_length=32)
+    scope_hash = models.BinaryField(max_length=32, null=True)
+    event_count = models.PositiveIntegerField(default=1)
+    reported_at = models.DateTimeField(default=timezone.now)
+    last_event_at = models.DateTimeField(default=timezone.now)
+    accepted_at = models.DateTimeField(null=True)
+    resolved_at = models.DateTimeField(null=True)
+    responder = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="incidents"
+    )
+    # When the next level is asked; null when nobody is to be asked any more.
+    next_escalation_at = models.DateTimeField(null=True, default=timezone.now)
+    # The rules this escalation started with; editing the policy does not change tonight. Null before the first step.
+    run = models.JSONField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["alert_source", "key_hash"],
+                condition=Q(status__lt=Status.RESOLVED),
+                name="incidents_one_open_per_key",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=Status.PENDING) | Q(next_escalation_at__isnull=True),
+                name="incidents_only_pending_escalates",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=Status.RESOLVED, resolved_at__isnull=False)
+                | (~Q(status=Status.RESOLVED) & Q(resolved_at__isnull=True)),
+                name="incidents_resolved_has_time",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_escalation_at"], condition=Q(next_escalation_at__isnull=False), name="incidents_due"
+            ),
+            models.Index(fields=["alert_source", "key_hash", "-id"], name="incidents_latest_of_key"),
+            models.Index(
+                fields=["alert_source", "scope_hash"],
+                condition=Q(status__lt=Status.RESOLVED, scope_hash__isnull=False),
+                name="incidents_open_of_scope",
+            ),
+            models.Index(fields=["status", "-id"], name="incidents_by_status"),
+            models.Index(fields=["alert_source", "-id"], name="incidents_by_source"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.summary}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("incident-detail", args=[self.pk])
+
+    @property
+    def is_open(self) -> bool:
+        return self.status != Status.RESOLVED
+
+
+class Event(models.Model):
+    """A message of a tool as it was received, and what became of it. Its row is the timeline's "event received"."""
+
+    id = models.BigIntegerField(primary_key=True, db_default=NextTimelineId(), editable=False)
+    alert_source = models.ForeignKey("alertsources.AlertSource", on_delete=models.CASCADE, related_name="events")
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, null=True, related_name="events")
+    # One request may hold many events. The body is kept once, with the first of them.
+    request_id = models.UUIDField(default=uuid.uuid4)
+    body = models.BinaryField(null=True)
+    content_type = models.TextField(blank=True)
+    received_at = models.DateTimeField(default=timezone.now)
+    occurred_at = models.DateTimeField(null=True)
+    type = models.CharField(max_length=8, blank=True)
+    outcome = models.CharField(max_length=9, choices=Outcome)
+    reason = models.TextField(blank=True, help_text="Why the outcome is what it is, in words for an admin.")
+    incident_key = models.TextField(blank=True)
+    summary = models.TextField(blank=True)
+    details = models.TextField(blank=True)
+    fields = models.JSONField(default=dict)
+    links = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["incident", "-id"], name="incidents_event_by_incident"),
+            models.Index(fields=["alert_source", "-id"], name="incidents_event_by_source"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_outcome_display()}: {self.summary}"
+
+
+class LogEntry(models.Model):
+    """Something that happened to an incident. Append-only: the database refuses to change an entry."""
+
+    id = models.BigIntegerField(primary_key=True, db_default=NextTimelineId(), editable=False)
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="log_entries")
+    kind = models.CharField(max_length=32)
+    created_at = models.DateTimeField(default=timezone.now)
+    # Not checked by the database: deleting a person must not touch an entry. The name stays readable.
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        related_name="+",
+    )
+    actor_name = models.TextField(blank=True)
+    notification = models.ForeignKey(
+        "notifications.Notification", on_delete=models.PROTECT, null=True, related_name="log_entries"
+    )
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name_plural = "log entries"
+        indexes = [models.Index(fields=["incident", "-id"], name="incidents_log_by_incident")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.incident_id})"
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise TypeError("The timeline is append-only.")

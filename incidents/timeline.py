@@ -1,0 +1,146 @@
+"""The kinds of entries a timeline has, and how each is said in a sentence."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from accounts.models import User
+from incidents.models import Event, Incident, LogEntry, Outcome
+from notifications.models import Attempt, Notification
+
+
+class Kind(StrEnum):
+    ACCEPTED = "accepted"
+    RESOLVED = "resolved"
+    LEVEL_ASKED = "level.asked"
+    LEVEL_SKIPPED = "level.skipped"
+    NOBODY_ANSWERED = "nobody.answered"
+    NOBODY_TO_ASK = "nobody.to_ask"
+    UNREACHABLE = "person.unreachable"
+    NOTIFIED = "notified"
+    RESOLVE_NOTICE = "notified.resolved"
+    RECOVERY_AMBIGUOUS = "recovery.ambiguous"
+
+
+MESSAGE_KINDS = (Kind.NOTIFIED, Kind.RESOLVE_NOTICE)
+
+
+def entry(
+    incident: Incident,
+    kind: Kind,
+    now: datetime,
+    actor: User | None = None,
+    notification: Notification | None = None,
+    **data: Any,
+) -> LogEntry:
+    """Return an unsaved entry; `data` is what its sentence needs, as plain JSON."""
+    return LogEntry(
+        incident=incident,
+        kind=kind,
+        created_at=now,
+        actor=actor,
+        actor_name=str(actor) if actor else "",
+        notification=notification,
+        data=data,
+    )
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of a timeline, ready to be shown."""
+
+    id: int
+    at: datetime
+    icon: str
+    tone: str
+    sentence: str
+    actor: str = ""
+    detail: str = ""
+    notification: Notification | None = None
+    event: Event | None = None
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def state(self) -> str:
+        return self.notification.state if self.notification else ""
+
+
+def items(incident: Incident, limit: int = 200) -> list[Item]:
+    """Return the newest `limit` lines of an incident's timeline, newest first."""
+    entries = (
+        LogEntry.objects.filter(incident=incident)
+        .select_related("notification")
+        .prefetch_related("notification__attempts")
+        .order_by("-id")[:limit]
+    )
+    events = Event.objects.filter(incident=incident).defer("body").order_by("-id")[:limit]
+    lines = [_entry_item(row) for row in entries] + [_event_item(row) for row in events]
+    return sorted(lines, key=lambda item: item.id, reverse=True)[:limit]
+
+
+_EVENT_LOOKS = {
+    Outcome.OPENED: ("siren", "pending", "Alert received, incident opened"),
+    Outcome.APPENDED: ("copy-plus", "neutral", "The same alert again"),
+    Outcome.ACCEPTED: ("circle-check", "accepted", "The tool said that somebody is on it"),
+    Outcome.RESOLVED: ("circle-check-big", "resolved", "Back to normal: resolved by the tool itself"),
+    Outcome.IGNORED: ("circle-slash", "neutral", "Event changed nothing"),
+}
+
+
+def _event_item(event: Event) -> Item:
+    icon, tone, sentence = _EVENT_LOOKS.get(Outcome(event.outcome), ("circle", "neutral", event.get_outcome_display()))
+    return Item(
+        id=event.pk, at=event.received_at, icon=icon, tone=tone, sentence=sentence,
+        detail=event.reason or event.summary, event=event,
+    )  # fmt: skip
+
+
+_ENTRY_LOOKS = {
+    Kind.ACCEPTED: ("circle-check", "accepted", "Accepted"),
+    Kind.RESOLVED: ("circle-check-big", "resolved", "Resolved"),
+    Kind.LEVEL_ASKED: ("arrow-up-narrow-wide", "neutral", "Level {level} asked: {people}"),
+    Kind.LEVEL_SKIPPED: ("skip-forward", "warning", "Level {level} skipped: nobody is in it"),
+    Kind.NOBODY_ANSWERED: ("bell-off", "danger", "Nobody answered"),
+    Kind.NOBODY_TO_ASK: ("bell-off", "danger", "Nobody was told: the escalation policy reaches nobody"),
+    Kind.UNREACHABLE: ("user-x", "danger", "{people} cannot be reached: no contact method for this priority"),
+    Kind.RECOVERY_AMBIGUOUS: (
+        "circle-question-mark",
+        "warning",
+        "A recovery came that may belong here: {count} open incidents match it, so none was resolved",
+    ),
+}
+
+
+def _entry_item(row: LogEntry) -> Item:
+    if row.notification is not None:
+        return _notification_item(row, row.notification)
+    icon, tone, sentence = _ENTRY_LOOKS[Kind(row.kind)]
+    return Item(
+        id=row.pk, at=row.created_at, icon=icon, tone=tone, sentence=sentence.format(**row.data),
+        actor=row.actor_name, detail=row.data.get("detail", ""),
+    )  # fmt: skip
+
+
+_NOTIFICATION_TONES = {
+    Notification.State.PLANNED: "neutral",
+    Notification.State.SENDING: "neutral",
+    Notification.State.ACCEPTED: "info",
+    Notification.State.DELIVERED: "resolved",
+    Notification.State.FAILED: "danger",
+    Notification.State.CANCELLED: "neutral",
+}
+
+
+def _notification_item(row: LogEntry, notification: Notification) -> Item:
+    what = "that it is over" if row.kind == Kind.RESOLVE_NOTICE else "of the incident"
+    state = Notification.State(notification.state)
+    verb = {"planned": "will be told", "failed": "could not be told", "cancelled": "need not be told any more"}.get(
+        state, "told" if state != "sending" else "being told"
+    )
+    return Item(
+        id=row.pk, at=notification.finished_at or row.created_at, icon=notification.channel_icon,
+        tone=_NOTIFICATION_TONES[state],
+        sentence=f"{notification.user_name} {verb} {what} by {notification.channel_name}",
+        detail=notification.answer, notification=notification, attempts=tuple(notification.attempts.all()),
+    )  # fmt: skip

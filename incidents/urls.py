@@ -1,0 +1,20 @@
+from django.urls import path, re_path
+
+from incidents.intake.api import EventsView
+from incidents.views import health, links, pages, sources
+
+urlpatterns = [
+    path("incidents/", pages.incident_list, name="incident-list"),
+    path("incidents/<int:pk>/", pages.incident_detail, name="incident-detail"),
+    path("incidents/<int:pk>/accept", pages.incident_accept, name="incident-accept"),
+    path("incidents/<int:pk>/resolve", pages.incident_resolve, name="incident-resolve"),
+    # Short, as it travels in messages.
+    path("i/<str:token>", links.incident_link, name="incident-link"),
+    path("i/<str:token>/accept", links.incident_link_accept, name="incident-link-accept"),
+    # Fragments on the pages of alertsources.
+    path("alert-sources/states", sources.source_states, name="source-states"),
+    path("alert-sources/<int:pk>/activity", sources.source_activity, name="source-activity"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    re_path(r"^api/(?:v1/)?events/(?P<integration>[^/]+)/(?P<key>[^/]+)/?$", EventsView.as_view(), name="events"),
+]

@@ -1,0 +1,74 @@
+"""The link in a message: accept with one button and without signing in.
+
+Mail scanners open every link, so a GET changes nothing. The token in the path is the credential; that is also why these
+views need no CSRF token: an ntfy action posts here from a phone that never saw a page of ours.
+"""
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.models import User
+from ilert.common.clock import database_now
+from incidents import services
+from incidents.models import Incident, LogEntry, Status
+from notifications import tokens
+
+
+@login_not_required
+@never_cache
+@require_http_methods(["GET", "HEAD"])
+def incident_link(request: HttpRequest, token: str) -> HttpResponse:
+    """The page behind the link: what is wrong, and one button."""
+    found = _find(token)
+    if found is None:
+        return _invalid(request)
+    return _page(request, token, *found)
+
+
+@login_not_required
+@never_cache
+@csrf_exempt
+@require_POST
+def incident_link_accept(request: HttpRequest, token: str) -> HttpResponse:
+    """Accept in the name of the person that the message was sent to."""
+    found = _find(token)
+    if found is None:
+        return _invalid(request)
+    incident, person = found
+    result = services.accept(incident.pk, person, database_now())
+    return _page(request, token, result.incident, person, just_accepted=result.changed)
+
+
+def _find(token: str) -> tuple[Incident, User] | None:
+    ticket = tokens.read(token)
+    if ticket is None:
+        return None
+    person = User.objects.filter(pk=ticket.user_id, is_active=True).first()
+    entry = (
+        LogEntry.objects.filter(notification=ticket.notification_id)
+        .select_related("incident__alert_source", "incident__responder")
+        .first()
+    )
+    return (entry.incident, person) if entry and person else None
+
+
+def _page(
+    request: HttpRequest, token: str, incident: Incident, person: User, just_accepted: bool = False
+) -> HttpResponse:
+    context = {
+        "incident": incident,
+        "person": person,
+        "token": token,
+        "just_accepted": just_accepted,
+        "is_pending": incident.status == Status.PENDING,
+        "first": services.who_was_first(incident),
+    }
+    return render(request, "incidents/link.html", context)
+
+
+def _invalid(request: HttpRequest) -> HttpResponse:
+    return render(request, "incidents/link_invalid.html", status=404)

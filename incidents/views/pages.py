@@ -1,0 +1,141 @@
+"""The pages on-call staff live on: the list of incidents and the single incident."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.models import User
+from accounts.requests import SignedInRequest
+from ilert.common.clock import database_now
+from ilert.common.paging import Page, keyset_page
+from incidents import services, timeline
+from incidents.engine import run as runs
+from incidents.models import Event, Incident, Status
+
+TABS = {
+    "open": ("Open", (Status.PENDING, Status.ACCEPTED)),
+    "pending": ("Pending", (Status.PENDING,)),
+    "accepted": ("Accepted", (Status.ACCEPTED,)),
+    "resolved": ("Resolved", (Status.RESOLVED,)),
+}
+PAGE_SIZE = 50
+
+
+@require_GET
+def incident_list(request: SignedInRequest) -> HttpResponse:
+    """The list; htmx asks for its rows again every two seconds, so that new ones appear by themselves."""
+    tab = request.GET.get("tab", "open")
+    if tab not in TABS:
+        tab = "open"
+    page = _page(tab, request.GET.get("before", ""))
+    context = {
+        "tab": tab,
+        "tabs": [
+            {"url": f"?tab={slug}", "label": label, "current": slug == tab, "count": None}
+            for slug, (label, _) in TABS.items()
+        ],
+        "page": page,
+        "version": _version(page),
+        "first_steps": not page.items and not Incident.objects.exists(),
+    }
+    if not request.htmx:
+        return render(request, "incidents/list.html", context)
+    if request.GET.get("version") == context["version"]:
+        return HttpResponse(status=204)
+    return render(request, "incidents/list_rows.html", context)
+
+
+def _page(tab: str, before: str) -> Page[Incident]:
+    incidents = Incident.objects.filter(status__in=TABS[tab][1]).select_related(
+        "alert_source", "responder", "escalation_policy"
+    )
+    return keyset_page(incidents, before, PAGE_SIZE)
+
+
+def _version(page: Page[Incident]) -> str:
+    return _digest([(row.pk, row.status, row.event_count, row.priority, row.responder_id) for row in page.items])
+
+
+@require_GET
+def incident_detail(request: SignedInRequest, pk: int) -> HttpResponse:
+    """One incident; htmx asks for it again, so that it tells what happens while somebody looks at it."""
+    incident = get_object_or_404(
+        Incident.objects.select_related("alert_source", "escalation_policy", "responder"), pk=pk
+    )
+    items = timeline.items(incident)
+    version = _digest([(item.id, item.state, item.detail) for item in items], incident.status, incident.event_count)
+    if request.htmx and request.GET.get("version") == version:
+        return HttpResponse(status=204)
+    event = Event.objects.filter(incident=incident).order_by("pk").first()
+    context = {
+        "incident": incident,
+        "items": items,
+        "version": version,
+        "ahead": _ahead(incident),
+        "first": services.who_was_first(incident),
+        "priority_word": f"{incident.get_priority_display()} priority",
+        "first_event": event,
+        "links": safe_links(event.links) if event else [],
+        "raw": bytes(event.body or b"").decode("utf-8", "replace") if event else "",
+    }
+    return render(request, "incidents/detail_live.html" if request.htmx else "incidents/detail.html", context)
+
+
+def safe_links(links: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the links that lead to a web page; a `javascript:` one from a hostile payload must not be clickable."""
+    return [link for link in links if re.match(r"https?://[^/]", link["url"], re.IGNORECASE)]
+
+
+def _digest(*parts: object) -> str:
+    """Return a word that changes whenever what is shown does, so that a page left open costs little."""
+    return hashlib.sha256(repr(parts).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """Who is asked next, and when."""
+
+    level: int
+    people: list[str]
+    at: datetime
+
+
+def _ahead(incident: Incident) -> Ahead | None:
+    """Return who is asked next if nobody accepts, or None when the escalation has come to its end."""
+    if incident.run is None or incident.next_escalation_at is None:
+        return None
+    coming = runs.upcoming(incident.run)
+    if coming is None:
+        return None
+    level, user_ids = coming
+    people = [str(user) for user in User.objects.filter(pk__in=user_ids)]
+    return Ahead(level, people, incident.next_escalation_at)
+
+
+@require_POST
+def incident_accept(request: SignedInRequest, pk: int) -> HttpResponse:
+    return _act(request, pk, services.accept)
+
+
+@require_POST
+def incident_resolve(request: SignedInRequest, pk: int) -> HttpResponse:
+    return _act(request, pk, services.resolve)
+
+
+def _act(request: SignedInRequest, pk: int, verb: services.Verb) -> HttpResponse:
+    if not request.user.is_responder:
+        raise PermissionDenied("Stakeholders can read incidents, but not accept or resolve them.")
+    get_object_or_404(Incident, pk=pk)
+    result = verb(pk, request.user, database_now())
+    if result.changed:
+        messages.success(request, f"Incident #{pk} {result.incident.get_status_display().lower()}.")
+    else:
+        messages.info(request, f"Somebody was first: {services.who_was_first(result.incident)}")
+    return redirect(result.incident)
