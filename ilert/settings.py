@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import django_stubs_ext
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from ilert.embedded import paths
 from ilert.secret import generated_secret
+
+# Lets Django's generic classes be written with their types, as the type checker wants them.
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()  # type: ignore[no-untyped-call]
@@ -53,12 +57,6 @@ except ValueError as error:
     ) from error
 
 INSTALLED_APPS = [
-    "incidents",
-    "alertsources",
-    "notifications",
-    "oncall",
-    "accounts",
-    "ilert",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -74,6 +72,12 @@ INSTALLED_APPS = [
     "django_htmx",
     "lucide",
     "rest_framework",
+    "ilert",
+    "accounts",
+    "oncall",
+    "notifications",
+    "alertsources",
+    "incidents",
 ]
 
 MIDDLEWARE = [
@@ -174,10 +178,10 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
-    "login": "accounts.forms.SignInForm",
-    "reset_password": "accounts.forms.ForgottenPasswordForm",
-    "reset_password_from_key": "accounts.forms.NewPasswordForm",
-    "change_password": "accounts.forms.ChangePasswordForm",
+    "login": "accounts.sign_in.SignInForm",
+    "reset_password": "accounts.sign_in.ForgottenPasswordForm",
+    "reset_password_from_key": "accounts.sign_in.NewPasswordForm",
+    "change_password": "accounts.sign_in.ChangePasswordForm",
 }
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]

@@ -26,10 +26,8 @@ KNOWN_FIELDS = (
 )
 # The text of the hook form's button "Send Test Notification".
 TEST_TEXT = "your notification hook was successfully tested"
-PREFIX_WORDS = re.compile(
-    r"^\s*(?:\[?(?:back to normal|recovered|recovery|resolved|ok|normal|alert|triggered|warning|critical)\]?"
-    r"\s*[:\-–!]\s*)+"
-)
+STATE_WORD = r"(?:back to normal|recovered|recovery|resolved|ok|normal|alert|triggered|warning|critical)"
+PREFIX_WORDS = re.compile(rf"^\s*(?:(?:\[{STATE_WORD}\]\s*[:\-–!]?|{STATE_WORD}\s*[:\-–!])\s*)+")
 RECOVERY_WORDS = re.compile(
     r"\b(?:is |are |has |have |was |now |been )*(?:back to normal|recovered|returned to normal|resolved|no longer)\b"
 )

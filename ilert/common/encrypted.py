@@ -3,19 +3,14 @@
 import base64
 import hashlib
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import models
 
-if TYPE_CHECKING:
-    TextField = models.TextField[str, str]
-else:
-    TextField = models.TextField
 
-
-class EncryptedTextField(TextField):
+class EncryptedTextField(models.TextField[str, str]):
     """Text that the database only sees encrypted, with the keys of `ILERT_ENCRYPTION_KEY`.
 
     The first key encrypts, all of them decrypt, so a key is rotated by putting the new one in front. The same text

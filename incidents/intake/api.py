@@ -19,6 +19,11 @@ class EventsView(APIView):
     # Whatever a tool may not send is answered by the core, as for every other door.
     http_method_names = ["get", "post", "put", "patch", "delete", "head", "options"]
 
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """None: which methods are allowed depends on the integration, and the core says it."""
+        return {}
+
     def _answer(self, request: Request, integration: str, key: str) -> Response:
         answer = _received(request, integration, key)
         return Response(answer.content, status=answer.status, headers=answer.headers)

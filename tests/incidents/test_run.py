@@ -1,0 +1,59 @@
+"""The path of an escalation through its policy: pure, so tested without a database."""
+
+from typing import Any
+
+from incidents.engine import run as runs
+
+POLICY = {
+    "policy": "Default",
+    "rounds": 1,
+    "rules": [{"minutes": 5, "users": [1]}, {"minutes": 10, "users": [2, 3]}],
+}
+
+
+def walk(policy: dict[str, Any], single_level: bool = False) -> list[tuple[Any, ...]]:
+    """Return (level, round, users, minutes, skipped) of each step until the end."""
+    run = runs.begin(policy, 1, single_level)
+    steps = []
+    for _ in range(50):
+        step = runs.step(run)
+        steps.append((step.level, step.round, step.users, step.minutes, step.skipped))
+        run = step.run
+        if step.minutes is None:
+            return steps
+    raise AssertionError("the escalation never ends")
+
+
+def test_level_by_level_then_the_end() -> None:
+    assert walk(POLICY) == [(1, 1, (1,), 5, ()), (2, 1, (2, 3), 10, ()), (0, 1, (), None, ())]
+
+
+def test_rounds_repeat_all_levels() -> None:
+    assert [(level, round_) for level, round_, *_ in walk(POLICY | {"rounds": 2})] == [
+        (1, 1),
+        (2, 1),
+        (1, 2),
+        (2, 2),
+        (0, 2),
+    ]
+
+
+def test_an_empty_level_is_skipped_at_once_and_named() -> None:
+    policy = POLICY | {"rules": [{"minutes": 5, "users": []}, {"minutes": 7, "users": [2]}]}
+    assert walk(policy) == [(2, 1, (2,), 7, (1,)), (0, 1, (), None, ())]
+
+
+def test_a_policy_that_reaches_nobody_ends_at_once() -> None:
+    assert walk(POLICY | {"rules": [{"minutes": 5, "users": []}], "rounds": 9}) == [(0, 1, (), None, (1,))]
+    assert walk(POLICY | {"rules": []}) == [(0, 1, (), None, ())]
+
+
+def test_low_priority_asks_the_first_level_only() -> None:
+    policy = POLICY | {"rounds": 3, "rules": [{"minutes": 5, "users": []}, {"minutes": 7, "users": [2]}]}
+    assert walk(policy, single_level=True) == [(2, 1, (2,), None, (1,))]
+
+
+def test_who_comes_next_is_known_without_taking_the_step() -> None:
+    run = runs.step(runs.begin(POLICY, 1, False)).run
+    assert runs.upcoming(run) == (2, (2, 3))
+    assert runs.upcoming(runs.step(run).run) is None
