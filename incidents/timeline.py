@@ -65,6 +65,11 @@ class Item:
     def state(self) -> str:
         return self.notification.state if self.notification else ""
 
+    @property
+    def look(self) -> str:
+        """The state as components/status.html knows it: an incident's "accepted" is another thing."""
+        return "sent" if self.state == Notification.State.ACCEPTED else self.state
+
 
 def items(incident: Incident, limit: int = 200) -> list[Item]:
     """Return the newest `limit` lines of an incident's timeline, newest first."""
@@ -122,6 +127,11 @@ def _entry_item(row: LogEntry) -> Item:
     )  # fmt: skip
 
 
+def in_sentence(name: str) -> str:
+    """Return a channel's name as it stands inside a sentence: "e-mail", but "SMS"."""
+    return name if name.isupper() else name[:1].lower() + name[1:]
+
+
 _NOTIFICATION_TONES = {
     Notification.State.PLANNED: "neutral",
     Notification.State.SENDING: "neutral",
@@ -141,6 +151,6 @@ def _notification_item(row: LogEntry, notification: Notification) -> Item:
     return Item(
         id=row.pk, at=notification.finished_at or row.created_at, icon=notification.channel_icon,
         tone=_NOTIFICATION_TONES[state],
-        sentence=f"{notification.user_name} {verb} {what} by {notification.channel_name}",
+        sentence=f"{notification.user_name} {verb} {what} by {in_sentence(notification.channel_name)}",
         detail=notification.answer, notification=notification, attempts=tuple(notification.attempts.all()),
     )  # fmt: skip

@@ -18,6 +18,7 @@ NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 def _quick_and_local(settings: pytest.FixtureRequest) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.EMAIL_BACKEND = "notifications.mail.OutboxBackend"
+    settings.STATIC_ROOT = settings.BASE_DIR / "ilert" / "static"
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }

@@ -42,7 +42,8 @@ def step(run: dict[str, Any]) -> Step:
         index, round_number = position
         rule = run["rules"][index]
         if rule["users"]:
-            after = {**run, "next": index + 1, "round": round_number}
+            asked = {"level": index + 1, "users": rule["users"]}
+            after = {**run, "next": index + 1, "round": round_number, "asked": asked}
             if run["single_level"]:
                 after |= {"next": len(run["rules"]), "round": run["rounds"]}
             minutes = None if run["single_level"] else rule["minutes"]
@@ -52,6 +53,12 @@ def step(run: dict[str, Any]) -> Step:
         if len(skipped) >= len(run["rules"]):
             break
     return Step(tuple(skipped), 0, run["round"], (), None, True, {**run, "next": len(run["rules"])})
+
+
+def current(run: dict[str, Any]) -> tuple[int, tuple[int, ...]] | None:
+    """Return (level, user ids) of who was asked last, or None before the first step."""
+    asked = run.get("asked")
+    return (asked["level"], tuple(asked["users"])) if asked else None
 
 
 def upcoming(run: dict[str, Any]) -> tuple[int, tuple[int, ...]] | None:

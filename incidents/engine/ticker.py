@@ -42,6 +42,10 @@ class Ticker:
                 connection.close()
             next_tick = max(next_tick + INTERVAL, time.monotonic())
             self._stop.wait(next_tick - time.monotonic())
+        self.close()
+
+    def close(self) -> None:
+        """Let the messages that are being sent here end."""
         self._senders.shutdown(wait=True)
 
     def stop(self) -> None:

@@ -78,7 +78,7 @@ def incident_detail(request: SignedInRequest, pk: int) -> HttpResponse:
         "incident": incident,
         "items": items,
         "version": version,
-        "ahead": _ahead(incident),
+        "escalation": _escalation(incident),
         "first": services.who_was_first(incident),
         "priority_word": f"{incident.get_priority_display()} priority",
         "first_event": event,
@@ -99,24 +99,33 @@ def _digest(*parts: object) -> str:
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """Who is asked next, and when."""
+class Level:
+    """One level of an escalation, as the page tells it."""
 
-    level: int
+    number: int
     people: list[str]
-    at: datetime
 
 
-def _ahead(incident: Incident) -> Ahead | None:
-    """Return who is asked next if nobody accepts, or None when the escalation has come to its end."""
-    if incident.run is None or incident.next_escalation_at is None:
-        return None
-    coming = runs.upcoming(incident.run)
-    if coming is None:
-        return None
-    level, user_ids = coming
-    people = [str(user) for user in User.objects.filter(pk__in=user_ids)]
-    return Ahead(level, people, incident.next_escalation_at)
+@dataclass(frozen=True)
+class Escalation:
+    """Who is being asked now and who is next, at what time. `ends` is None once nothing follows any more."""
+
+    now: Level | None
+    next: Level | None
+    ends: datetime | None
+
+
+def _escalation(incident: Incident) -> Escalation:
+    if incident.run is None:
+        return Escalation(None, None, incident.next_escalation_at)
+    now, following = runs.current(incident.run), runs.upcoming(incident.run)
+    ids = {user_id for level in (now, following) if level for user_id in level[1]}
+    names = {user.pk: str(user) for user in User.objects.filter(pk__in=ids)}
+
+    def level(place: tuple[int, tuple[int, ...]] | None) -> Level | None:
+        return Level(place[0], [names[user_id] for user_id in place[1] if user_id in names]) if place else None
+
+    return Escalation(level(now), level(following), incident.next_escalation_at)
 
 
 @require_POST

@@ -1,0 +1,111 @@
+"""Due steps: at their minute, once, whatever happens to policies and people in between."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.utils import IntegrityError
+
+from accounts.models import User
+from alertsources.models import AlertSource
+from incidents.engine import escalation
+from incidents.intake.receive import receive
+from incidents.models import Incident, LogEntry
+from integrations import Payload
+from notifications.models import Notification
+from oncall.models import EscalationPolicy
+from oncall.services import RuleData, replace_rules
+from tests.payloads import payload
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def incident(source: AlertSource) -> Incident:
+    answer = receive("sematext", source.integration_key, "POST", Payload(payload("sematext", "alert")))
+    assert answer.status == 200
+    return Incident.objects.get()
+
+
+def told() -> list[str]:
+    return list(Notification.objects.order_by("created_at").values_list("user_name", flat=True))
+
+
+def test_lateness_does_not_add_up(incident: Incident) -> None:
+    start = incident.next_escalation_at
+    escalation.escalate_due(start + timedelta(seconds=90))
+    incident.refresh_from_db()
+    assert incident.next_escalation_at == start + timedelta(minutes=10)
+
+
+def test_everything_that_was_missed_is_caught_up_on(incident: Incident) -> None:
+    escalation.escalate_due(incident.next_escalation_at + timedelta(hours=5))
+    assert told() == ["Alice", "Bob"]
+
+
+def test_editing_the_policy_does_not_change_tonight(incident, policy: EscalationPolicy, alice: User) -> None:
+    start = incident.next_escalation_at
+    escalation.escalate_due(start)
+    replace_rules(policy, [RuleData(1, [alice.pk])])
+    escalation.escalate_due(start + timedelta(minutes=10))
+    assert told() == ["Alice", "Bob"]
+
+
+def test_deleting_a_person_wedges_nothing(incident: Incident, bob: User) -> None:
+    start = incident.next_escalation_at
+    escalation.escalate_due(start)
+    bob.delete()
+    escalation.escalate_due(start + timedelta(minutes=30))
+    assert told() == ["Alice"]
+    assert LogEntry.objects.filter(kind="nobody.answered").exists()
+
+
+def test_a_person_with_a_past_can_be_deleted(incident: Incident, alice: User) -> None:
+    escalation.escalate_due(incident.next_escalation_at)
+    alice.delete()
+    assert told() == ["Alice"]
+
+
+def test_low_priority_tells_the_first_level_once(incident: Incident) -> None:
+    Incident.objects.update(priority="low")
+    escalation.escalate_due(incident.next_escalation_at + timedelta(days=1))
+    assert told() == ["Alice"]
+
+
+def test_the_timeline_refuses_to_be_changed(incident: Incident) -> None:
+    escalation.escalate_due(incident.next_escalation_at)
+    with pytest.raises(IntegrityError, match="append-only"):
+        LogEntry.objects.update(kind="accepted")
+
+
+def test_five_hundred_due_steps_cost_few_queries(source: AlertSource, django_assert_max_num_queries) -> None:
+    for number in range(60):
+        body = payload("sematext", "alert", description=f"disk of web-{number} full")
+        receive("sematext", source.integration_key, "POST", Payload(body))
+    with django_assert_max_num_queries(20):
+        escalation.escalate_due(Incident.objects.latest("pk").next_escalation_at + timedelta(seconds=1))
+    assert Notification.objects.count() == 60
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_ticker_works_itself_when_the_workers_do_not(incident: Incident) -> None:
+    from ilert.common.clock import database_now
+    from incidents.engine.ticker import PATIENCE, Ticker
+
+    class SilentBell:
+        rings = 0
+
+        def ring(self) -> None:
+            self.rings += 1
+
+    bell = SilentBell()
+    ticker = Ticker(bell)
+    ticker.tick(incident.next_escalation_at + PATIENCE)
+    assert (bell.rings, told()) == (1, [])
+    Incident.objects.update(next_escalation_at=database_now() - PATIENCE * 2)
+    ticker.tick(database_now())
+    Notification.objects.update(due_at=database_now() - PATIENCE * 2)
+    ticker.tick(database_now())
+    ticker.close()
+    assert Notification.objects.get().state == Notification.State.ACCEPTED
+    connection.close()
