@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from accounts.models import User
+from accounts.models import Role, User
 from incidents.engine import run as runs
 from incidents.models import Incident, LogEntry, Priority, Status
 from incidents.timeline import Kind, entry
@@ -58,7 +58,7 @@ def _escalate_batch(now: datetime) -> int:
     people = _people(steps)
     for incident, step in steps:
         _plan_step(plan, incident, step, people)
-        _set_next_due(incident, step)
+        _set_next_due(incident, step, now)
     outbox.insert(plan.notifications)
     LogEntry.objects.bulk_create(plan.entries)
     Incident.objects.bulk_update(incidents, ["run", "next_escalation_at"])
@@ -80,56 +80,81 @@ def _take_step(incident: Incident, rules: dict[int | None, dict[str, Any]]) -> r
     return step
 
 
-def _people(steps: list[tuple[Incident, runs.Step]]) -> dict[int, User]:
-    """Return the people who are asked, each with the rules that say how they want to be told."""
+@dataclass(frozen=True)
+class _People:
+    """The people a batch may have to tell, each with the rules that say how they want to be told."""
+
+    by_id: dict[int, User]
+    admins: list[User]
+
+
+def _people(steps: list[tuple[Incident, runs.Step]]) -> _People:
     ids = {user_id for _, step in steps for user_id in step.users}
-    return User.objects.filter(is_active=True).prefetch_related("notification_rules__contact_method").in_bulk(ids)
+    active = User.objects.filter(is_active=True).prefetch_related("notification_rules__contact_method")
+    ended = any(step.finished for _, step in steps)
+    return _People(active.in_bulk(ids), list(active.filter(role=Role.ADMIN).order_by("pk")) if ended else [])
 
 
-def _set_next_due(incident: Incident, step: runs.Step) -> None:
-    """Count from the old due time: lateness of one step must not add up over the levels."""
+def _set_next_due(incident: Incident, step: runs.Step, now: datetime) -> None:
+    """Count from the old due time: lateness of one step must not add up over the levels.
+
+    Reminders that were missed are not caught up on: one is as good as ten.
+    """
     if step.minutes is None or incident.next_escalation_at is None:
         incident.next_escalation_at = None
-    else:
-        incident.next_escalation_at += timedelta(minutes=step.minutes)
+        return
+    wait = timedelta(minutes=step.minutes)
+    incident.next_escalation_at += wait
+    if step.finished and incident.next_escalation_at <= now:
+        incident.next_escalation_at = now + wait
 
 
-def _plan_step(plan: _Plan, incident: Incident, step: runs.Step, people: dict[int, User]) -> None:
+def _plan_step(plan: _Plan, incident: Incident, step: runs.Step, people: _People) -> None:
     for level in step.skipped:
         plan.entries.append(entry(incident, Kind.LEVEL_SKIPPED, plan.now, level=level))
     if step.finished:
-        nobody = Kind.NOBODY_TO_ASK if len(step.skipped) == len(step.run["rules"]) else Kind.NOBODY_ANSWERED
-        plan.entries.append(entry(incident, nobody, plan.now))
+        _plan_end(plan, incident, step, people.admins)
         return
-    asked = [people[user_id] for user_id in step.users if user_id in people]
+    asked = [people.by_id[user_id] for user_id in step.users if user_id in people.by_id]
     names = ", ".join(str(user) for user in asked) or "nobody who is still here"
     plan.entries.append(entry(incident, Kind.LEVEL_ASKED, plan.now, level=step.level, round=step.round, people=names))
     for user in asked:
-        _plan_messages(plan, incident, step, user)
+        _plan_messages(plan, incident, user, f"{step.round}:{step.level}", incident.summary)
 
 
-def _plan_messages(plan: _Plan, incident: Incident, step: runs.Step, user: User) -> None:
+def _plan_end(plan: _Plan, incident: Incident, step: runs.Step, admins: list[User]) -> None:
+    """Nobody is left to ask: the admins are told, and told again until somebody looks."""
+    nobody = Kind.NOBODY_TO_ASK if len(step.skipped) == len(step.run["rules"]) else Kind.NOBODY_ANSWERED
+    reminder = step.run["reminder"]
+    if reminder == 1:
+        plan.entries.append(entry(incident, nobody, plan.now))
+    for user in admins:
+        _plan_messages(plan, incident, user, f"end:{reminder}", f"Nobody answered: {incident.summary}")
+
+
+def _plan_messages(plan: _Plan, incident: Incident, user: User, place: str, title: str) -> None:
+    """Plan one message for each of the person's rules of the incident's priority."""
     rules = [rule for rule in user.notification_rules.all() if rule.priority == incident.priority]
     if not rules:
         plan.entries.append(entry(incident, Kind.UNREACHABLE, plan.now, people=str(user)))
     for rule in rules:
         rule.contact_method.user = user
-        notification = _message(plan, incident, step, rule)
+        notification = _message(plan, incident, rule, place, title)
         plan.notifications.append(notification)
-        plan.entries.append(entry(incident, Kind.NOTIFIED, plan.now, notification=notification, level=step.level))
+        plan.entries.append(entry(incident, Kind.NOTIFIED, plan.now, notification=notification))
 
 
-def _message(plan: _Plan, incident: Incident, step: runs.Step, rule: NotificationRule) -> Notification:
+def _message(plan: _Plan, incident: Incident, rule: NotificationRule, place: str, title: str) -> Notification:
     assert incident.run is not None  # nosec B101: the step has just set it
     assert incident.next_escalation_at is not None  # nosec B101: the incident was due
-    place = f"{incident.run['number']}:{step.round}:{step.level}"
+    run = f"{incident.priority}:{incident.run['number']}"
     content = outbox.Content(
-        title=f"{incident.summary} [{incident.alert_source.name}]",
+        title=f"{title} [{incident.alert_source.name}]",
         text=incident.details,
         urgent=incident.priority == Priority.HIGH,
     )
     return outbox.plan(
-        f"incident:{incident.pk}:{incident.priority}:{place}:{rule.user_id}:{rule.pk}",
+        f"incident:{incident.pk}:{run}:{place}:{rule.user_id}:{rule.pk}",
         rule.contact_method,
         content,
         incident.next_escalation_at + timedelta(minutes=rule.delay_minutes),

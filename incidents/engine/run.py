@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 
+REMIND_MINUTES = 30
+
+
 @dataclass(frozen=True)
 class Step:
     """What one due moment asks for.
 
     `skipped` are levels (1 is the first) that nobody is in; they cost no time. `level` with its `users` is asked now,
-    0 if none is left. `minutes` is how long they have, None when nothing follows. `finished`: the last level has had
-    its time and nobody answered.
+    0 if none is left. `minutes` is how long they have, None when nothing follows. `finished`: nobody is left and
+    nobody answered, so the admins are told, and told again after `minutes`.
     """
 
     skipped: tuple[int, ...]
@@ -31,7 +34,7 @@ def begin(snapshot: dict[str, Any], number: int, single_level: bool) -> dict[str
     `number` tells the runs of one incident apart. With `single_level` only the first level that somebody is in is
     asked, once: that is how LOW priority works.
     """
-    return {**snapshot, "number": number, "single_level": single_level, "round": 1, "next": 0}
+    return {**snapshot, "number": number, "single_level": single_level, "round": 1, "next": 0, "reminder": 0}
 
 
 def step(run: dict[str, Any]) -> Step:
@@ -52,7 +55,9 @@ def step(run: dict[str, Any]) -> Step:
         index += 1
         if len(skipped) >= len(run["rules"]):
             break
-    return Step(tuple(skipped), 0, run["round"], (), None, True, {**run, "next": len(run["rules"])})
+    minutes = None if run["single_level"] else REMIND_MINUTES
+    ended = {**run, "next": len(run["rules"]), "round": run["rounds"], "reminder": run["reminder"] + 1}
+    return Step(tuple(skipped), 0, run["round"], (), minutes, True, ended)
 
 
 def current(run: dict[str, Any]) -> tuple[int, tuple[int, ...]] | None:

@@ -39,8 +39,16 @@ def test_lateness_does_not_add_up(incident: Incident) -> None:
 
 
 def test_everything_that_was_missed_is_caught_up_on(incident: Incident) -> None:
-    escalation.escalate_due(incident.next_escalation_at + timedelta(hours=5))
+    escalation.escalate_due(incident.next_escalation_at + timedelta(minutes=29))
     assert told() == ["Alice", "Bob"]
+
+
+def test_missed_reminders_are_not_caught_up_on(incident: Incident) -> None:
+    late = incident.next_escalation_at + timedelta(days=3)
+    escalation.escalate_due(late)
+    assert told() == ["Alice", "Bob", "Alice"]
+    incident.refresh_from_db()
+    assert incident.next_escalation_at == late + timedelta(minutes=30)
 
 
 def test_editing_the_policy_does_not_change_tonight(incident, policy: EscalationPolicy, alice: User) -> None:
@@ -56,7 +64,7 @@ def test_deleting_a_person_wedges_nothing(incident: Incident, bob: User) -> None
     escalation.escalate_due(start)
     bob.delete()
     escalation.escalate_due(start + timedelta(minutes=30))
-    assert told() == ["Alice"]
+    assert told() == ["Alice", "Alice"]
     assert LogEntry.objects.filter(kind="nobody.answered").exists()
 
 

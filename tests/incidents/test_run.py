@@ -19,13 +19,13 @@ def walk(policy: dict[str, Any], single_level: bool = False) -> list[tuple[Any, 
         step = runs.step(run)
         steps.append((step.level, step.round, step.users, step.minutes, step.skipped))
         run = step.run
-        if step.minutes is None:
+        if step.finished or step.minutes is None:
             return steps
     raise AssertionError("the escalation never ends")
 
 
 def test_level_by_level_then_the_end() -> None:
-    assert walk(POLICY) == [(1, 1, (1,), 5, ()), (2, 1, (2, 3), 10, ()), (0, 1, (), None, ())]
+    assert walk(POLICY) == [(1, 1, (1,), 5, ()), (2, 1, (2, 3), 10, ()), (0, 1, (), 30, ())]
 
 
 def test_rounds_repeat_all_levels() -> None:
@@ -40,12 +40,12 @@ def test_rounds_repeat_all_levels() -> None:
 
 def test_an_empty_level_is_skipped_at_once_and_named() -> None:
     policy = POLICY | {"rules": [{"minutes": 5, "users": []}, {"minutes": 7, "users": [2]}]}
-    assert walk(policy) == [(2, 1, (2,), 7, (1,)), (0, 1, (), None, ())]
+    assert walk(policy) == [(2, 1, (2,), 7, (1,)), (0, 1, (), 30, ())]
 
 
 def test_a_policy_that_reaches_nobody_ends_at_once() -> None:
-    assert walk(POLICY | {"rules": [{"minutes": 5, "users": []}], "rounds": 9}) == [(0, 1, (), None, (1,))]
-    assert walk(POLICY | {"rules": []}) == [(0, 1, (), None, ())]
+    assert walk(POLICY | {"rules": [{"minutes": 5, "users": []}], "rounds": 9}) == [(0, 1, (), 30, (1,))]
+    assert walk(POLICY | {"rules": []}) == [(0, 1, (), 30, ())]
 
 
 def test_low_priority_asks_the_first_level_only() -> None:
@@ -57,3 +57,13 @@ def test_who_comes_next_is_known_without_taking_the_step() -> None:
     run = runs.step(runs.begin(POLICY, 1, False)).run
     assert runs.upcoming(run) == (2, (2, 3))
     assert runs.upcoming(runs.step(run).run) is None
+
+
+def test_the_admins_are_reminded_for_as_long_as_it_takes() -> None:
+    run = runs.begin(POLICY | {"rules": []}, 1, False)
+    reminders = []
+    for _ in range(3):
+        step = runs.step(run)
+        run = step.run
+        reminders.append((step.finished, step.minutes, run["reminder"]))
+    assert reminders == [(True, 30, 1), (True, 30, 2), (True, 30, 3)]

@@ -1,0 +1,122 @@
+"""Every page as people see it: both themes, wide and narrow, for assistive technology, and how much it weighs."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.e2e.conftest import Installation, sign_in, watch
+from tests.e2e.test_straight_line import create_source, post, took
+from tests.payloads import payload
+
+pytestmark = pytest.mark.e2e
+
+FIRST_LOAD = 100_000
+VIEWS = [(1280, "light"), (1280, "dark"), (360, "light"), (360, "dark")]
+PATHS = [
+    "/incidents/",
+    "/incidents/?tab=resolved",
+    "/incidents/1/",
+    "/escalation-policies/",
+    "/escalation-policies/1/",
+    "/escalation-policies/1/edit",
+    "/escalation-policies/new",
+    "/alert-sources/",
+    "/alert-sources/new",
+    "/alert-sources/new/sematext",
+    "/alert-sources/1/",
+    "/alert-sources/1/edit",
+    "/alert-sources/1/delete",
+    "/profile",
+    "/profile/contact-methods/add/email",
+    "/profile/contact-methods/add/ntfy",
+    "/profile/contact-methods/add/webhook",
+    "/outbox",
+    "/styleguide",
+    "/accounts/password/change/",
+    "/nowhere",
+]
+SIGNED_OUT = ["/accounts/login/", "/accounts/password/reset/", "/i/not-a-token"]
+# For a person to look at: SHOTS=some/folder keeps a picture of every page.
+SHOTS = os.environ.get("SHOTS")
+
+
+@pytest.fixture(scope="module")
+def session(installation: Installation, browser: Browser) -> str:
+    """The cookies of a signed-in admin whose installation has a source and an incident."""
+    context = browser.new_context()
+    page = context.new_page()
+    sign_in(page, installation)
+    url = create_source(page)
+    post(url, payload("sematext", "with_rule_id"))
+    took_mail = lambda: "No heartbeat from" in page.request.get(f"{installation.url}/outbox").text()  # noqa: E731
+    took(0.0, float("inf"), took_mail, "the mail")
+    state = json.dumps(context.storage_state())
+    context.close()
+    return state
+
+
+@pytest.mark.parametrize(("width", "scheme"), VIEWS)
+def test_no_page_has_a_serious_finding(
+    installation: Installation, browser: Browser, session: str, complaints: list[str], width: int, scheme: str
+) -> None:
+    findings: list[str] = []
+    options = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
+    signed_in = browser.new_context(storage_state=json.loads(session), **options)
+    for context, paths in ((signed_in, PATHS), (browser.new_context(**options), SIGNED_OUT)):
+        findings += look_at(context, installation.url, paths, complaints, f"{width}-{scheme}")
+        context.close()
+    complaints[:] = [text for text in complaints if "404 (Not Found)" not in text]
+    assert findings == []
+
+
+def look_at(context: BrowserContext, url: str, paths: list[str], complaints: list[str], name: str) -> list[str]:
+    page = watch(context.new_page(), complaints)
+    findings = []
+    for path in paths:
+        page.goto(f"{url}{path}")
+        page.wait_for_timeout(150)
+        if SHOTS:
+            page.screenshot(
+                path=Path(SHOTS) / f"{path.strip('/').replace('/', '_') or 'home'}-{name}.png", full_page=True
+            )
+        findings += [f"{path} {name}: {finding}" for finding in serious(page)]
+    return findings
+
+
+def serious(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {one['help']} at {[node['target'] for node in one['nodes']][:3]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_page_scrolls_sideways_at_320_px(
+    installation: Installation, browser: Browser, session: str, path: str
+) -> None:
+    context = browser.new_context(storage_state=json.loads(session), viewport={"width": 320, "height": 640})
+    page = context.new_page()
+    page.goto(f"{installation.url}{path}")
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    context.close()
+
+
+@pytest.mark.parametrize("path", ["/accounts/login/", "/incidents/", "/incidents/1/", "/alert-sources/1/"])
+def test_a_first_load_is_light(installation: Installation, browser: Browser, session: str, path: str) -> None:
+    context = browser.new_context(storage_state=None if "login" in path else json.loads(session))
+    page = context.new_page()
+    network = context.new_cdp_session(page)
+    network.send("Network.enable")
+    sizes: list[float] = []
+    network.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    page.goto(f"{installation.url}{path}")
+    page.wait_for_timeout(500)
+    print(f"{path}: {sum(sizes) / 1000:.1f} kB in {len(sizes)} requests")
+    assert 0 < sum(sizes) <= FIRST_LOAD
+    context.close()
