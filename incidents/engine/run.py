@@ -6,7 +6,6 @@ A run is what an incident keeps from its first step on, as JSON: the rules as th
 from dataclasses import dataclass
 from typing import Any
 
-
 REMIND_MINUTES = 30
 
 

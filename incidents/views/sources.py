@@ -1,19 +1,20 @@
 """What alert sources show of their incidents: fragments, as alertsources does not know incidents."""
 
 from django.db.models import Max, Min
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
+from accounts.requests import SignedInRequest
 from alertsources.models import AlertSource
-from incidents.models import Event, Incident, Status
+from incidents.models import Event, Incident, Outcome, Status
 
 MAX_IDS = 200
 RECENT = 10
 
 
 @require_GET
-def source_states(request: HttpRequest) -> HttpResponse:
+def source_states(request: SignedInRequest) -> HttpResponse:
     """The state and the last event of the sources in `?ids=1,2,3`, as out-of-band swaps for the list."""
     ids = [int(word) for word in request.GET.get("ids", "").split(",") if word.isdecimal()][:MAX_IDS]
     sources = list(AlertSource.objects.filter(pk__in=ids))
@@ -43,8 +44,18 @@ def _state(source: AlertSource, statuses: dict[int, int], last_events: dict[int,
 
 
 @require_GET
-def source_activity(request: HttpRequest, pk: int) -> HttpResponse:
+def source_activity(request: SignedInRequest, pk: int) -> HttpResponse:
     """The newest events of a source, or that the first one is waited for."""
     source = get_object_or_404(AlertSource, pk=pk)
-    events = Event.objects.filter(alert_source=source).select_related("incident").defer("body").order_by("-pk")[:RECENT]
-    return render(request, "incidents/source_activity.html", {"source": source, "events": events})
+    events = list(
+        Event.objects.filter(alert_source=source).select_related("incident").defer("body").order_by("-pk")[:RECENT]
+    )
+    version = str(events[0].pk) if events else "none"
+    if request.htmx and request.GET.get("version") == version:
+        return HttpResponse(status=204)
+    context = {
+        "events": events,
+        "version": version,
+        "connected": any(event.outcome != Outcome.REJECTED for event in events),
+    }
+    return render(request, "incidents/source_activity.html", context)
