@@ -1,55 +1,44 @@
-"""The sign-in forms: django-allauth's, in the product's words."""
+"""What people say about themselves."""
 
+import zoneinfo
+from collections import defaultdict
 from typing import Any
 
-from allauth.account import forms as allauth_forms
-from django.core.exceptions import ValidationError
-from django.forms import Form
+from django import forms
+
+from accounts.models import User
+
+# The rest are old names of these, and zones by offset that know no clock change.
+_REGIONS = frozenset(
+    {"Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
+)
 
 
-def _reword(form: Form, **labels: str) -> None:
-    """Give fields their labels, and drop placeholders: they vanish while one types and are too pale to read."""
-    for name, label in labels.items():
-        form.fields[name].label = label
-        form.fields[name].widget.attrs.pop("placeholder", None)
+def time_zone_choices() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the time zones grouped by region, as a select shows them."""
+    groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for name in sorted(zoneinfo.available_timezones()):
+        region, _, place = name.partition("/")
+        if region in _REGIONS:
+            groups[region].append((name, place.replace("_", " ").replace("/", " – ")))
+    return [("Worldwide", [("UTC", "UTC")]), *sorted(groups.items())]
 
 
-class SignInForm(allauth_forms.LoginForm):  # type: ignore[misc]
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _reword(self, login="E-mail address", password="Password")  # noqa: S106  # nosec B106: labels
-        self.fields["password"].help_text = ""
-        self.fields["login"].widget.attrs |= {"autocomplete": "username", "autofocus": True}
+class ProfileForm(forms.ModelForm[User]):
+    time_zone = forms.ChoiceField(help_text="Every time on these pages is shown on this clock.")
 
-    def clean(self) -> Any:
-        try:
-            return super().clean()
-        except ValidationError as error:
-            if error.code != "email_password_mismatch":
-                raise
-            self.add_error("password", "E-mail address or password is wrong. Check both and try again.")
-            return self.cleaned_data
+    class Meta:
+        model = User
+        fields = ["name", "time_zone", "theme"]
+        help_texts = {"name": "How colleagues see you on timelines and schedules."}
+        widgets = {"name": forms.TextInput(attrs={"autocomplete": "name"})}
 
-
-class ForgottenPasswordForm(allauth_forms.ResetPasswordForm):  # type: ignore[misc]
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _reword(self, email="E-mail address")
-        self.fields["email"].widget.attrs |= {"autocomplete": "username", "autofocus": True}
-
-
-class NewPasswordForm(allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _reword(self, password1="New password", password2="New password again")  # nosec B106: labels
-
-
-class ChangePasswordForm(allauth_forms.ChangePasswordForm):  # type: ignore[misc]
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _reword(
-            self,
-            oldpassword="Current password",  # nosec B106: labels
-            password1="New password",  # nosec B106
-            password2="New password again",  # nosec B106
-        )
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        choices = time_zone_choices()
+        known = {name for _, zones in choices for name, _ in zones}
+        if self.instance.time_zone not in known:
+            choices[0][1].append((self.instance.time_zone, self.instance.time_zone))
+        field = self.fields["time_zone"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = choices

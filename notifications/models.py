@@ -42,6 +42,10 @@ class ContactMethod(models.Model):
         """The address as colleagues may see it."""
         return self.channel_type.describe(self.address)
 
+    def facts(self) -> list[tuple[str, str]]:
+        """What its owner may see of it again, and nobody else."""
+        return self.channel_type.facts(self.address, self.secret)
+
 
 class NotificationRule(models.Model):
     """How long after a person is asked a contact method of theirs is used, for one priority."""

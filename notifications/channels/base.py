@@ -67,6 +67,8 @@ class Channel(ABC):
     """One sentence for whoever chooses a channel."""
     form_class: "ClassVar[type[AddressForm]]"
     """What the page asks for, and checks, before an address is stored."""
+    wakes: ClassVar[bool] = False
+    """Whether it is made to get a sleeping person's attention."""
     timeout: float = 8.0
     """Seconds that a send may take in all."""
 
@@ -80,6 +82,14 @@ class Channel(ABC):
     def describe(self, address: str) -> str:
         """Return `address` as it may be shown to colleagues, without what would let them send or listen there."""
         return address
+
+    def facts(self, address: str, secret: str) -> list[tuple[str, str]]:
+        """Return (label, value) of what the owner of an address, and nobody else, gets to see of it again."""
+        return []
+
+    def obstacle(self) -> str:
+        """Return a sentence on what keeps every message of this channel from arriving just now, or ""."""
+        return ""
 
     def setup(self, form: "AddressForm") -> dict[str, Any]:
         """Return what `templates/notifications/channels/<slug>.html`, if there is one, shows beside the form."""

@@ -3,6 +3,7 @@
 import dataclasses
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from pytest_django import Settings
 from notifications.channels import Message, PermanentError, TemporaryError
 from notifications.channels.email import Email, EmailForm
 from tests.notifications.conftest import MESSAGE_ID, use_mail_server
-from tests.servers import smtp
+from tests.servers import smtp, tls
 from tests.servers.smtp import SmtpServer
 
 ADA = "ada@example.com"
@@ -27,6 +28,7 @@ def test_what_arrives(mail_server: SmtpServer, message: Message) -> None:
     assert send(message) == smtp.QUEUED
     (mail,) = mail_server.mails
     assert mail_server.recipients == [ADA]
+    assert mail_server.called == "ilert.example.com"
     assert mail["Subject"] == message.title
     assert mail["Message-ID"] == f"<{MESSAGE_ID}@ilert.example.com>"
     assert mail["Auto-Submitted"] == "auto-generated"
@@ -91,8 +93,8 @@ def test_sign_in(settings: Settings, message: Message) -> None:
         use_mail_server(settings, server)
         settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "ilert", "right"
         assert send(message) == smtp.QUEUED
-        settings.EMAIL_HOST_PASSWORD = "wrong"  # noqa: S105
-        with pytest.raises(PermanentError, match="^535 "):
+        settings.EMAIL_HOST_PASSWORD = "wrong"
+        with pytest.raises(PermanentError, match=r"^535 "):
             send(message)
 
 
@@ -102,6 +104,22 @@ def test_a_server_without_tls_is_not_given_a_password_in_clear(
     settings.EMAIL_USE_TLS = True
     with pytest.raises(PermanentError, match="STARTTLS"):
         send(message)
+
+
+@pytest.mark.parametrize("kind", ["starttls", "tls"])
+def test_tls(kind: str, settings: Settings, message: Message, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = tmp_path / "certificate.pem"
+    context = tls.server_context("localhost", certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    server = SmtpServer()
+    setattr(server, kind, context)
+    with server:
+        use_mail_server(settings, server)
+        settings.EMAIL_USE_TLS, settings.EMAIL_USE_SSL = kind == "starttls", kind == "tls"
+        with pytest.raises(TemporaryError, match="certificate verify failed: IP address mismatch"):
+            send(message)
+        settings.EMAIL_HOST = "localhost"
+        assert send(message) == smtp.QUEUED
 
 
 def test_tls_to_a_server_that_speaks_none_is_temporary(

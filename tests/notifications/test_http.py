@@ -80,7 +80,7 @@ def test_a_listed_networkis_allowed_and_only_that(address: str, settings: Settin
     settings.ILERT_ALLOW_PRIVATE_NETWORKS = [ipaddress.ip_network("127.0.0.1/32")]
     with HttpServer() as server:
         assert post(f"http://{f'[{address}]' if ':' in address else address}:{server.port}/").status == 200
-        with pytest.raises(http.BlockedAddress, match="127.0.0.2"):
+        with pytest.raises(http.BlockedAddress, match=r"127\.0\.0\.2"):
             post(f"http://127.0.0.2:{server.port}/")
 
 

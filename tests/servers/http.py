@@ -1,6 +1,7 @@
 """An HTTP server on loopback that can also behave as badly as real ones do."""
 
 import contextlib
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -95,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(reply.body)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: Any) -> None:
         """Tests are quiet."""
 
 
@@ -116,12 +117,14 @@ class HttpServer:
 
     host: ClassVar[str] = "127.0.0.1"
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
         self.behaviour: Behaviour | None = None
         self.closing = threading.Event()
         self._listener = _Listener((self.host, 0), Handler)
         self._listener.owner = self
+        if tls:
+            self._listener.socket = tls.wrap_socket(self._listener.socket, server_side=True)
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.01,), daemon=True)
 
     @property

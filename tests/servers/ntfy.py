@@ -1,9 +1,9 @@
 """A server that answers like ntfy: JSON to its root, https://docs.ntfy.sh/publish/#publish-as-json.
 
-    with NtfyServer() as ntfy:
-        …                                # give ilert f"{ntfy.url}/a-topic", allow 127.0.0.0/8
-        ntfy.messages("a-topic")         # what a phone would show, repeats folded by their sequence id
-        ntfy.behaviour = http.hanging    # or replying(503), dripping_head, … from tests.servers.http
+with NtfyServer() as ntfy:
+    …                                # give ilert f"{ntfy.url}/a-topic", allow 127.0.0.0/8
+    ntfy.messages("a-topic")         # what a phone would show, repeats folded by their sequence id
+    ntfy.behaviour = http.hanging    # or replying(503), dripping_head, … from tests.servers.http
 """
 
 import json

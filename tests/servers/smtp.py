@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -24,9 +25,12 @@ class SmtpServer:
     """
 
     login: tuple[str, str] | None = None
+    starttls: ssl.SSLContext | None = None
+    tls: ssl.SSLContext | None = None
     answers: dict[str, str | Hook] = field(default_factory=dict)
     mails: list[EmailMessage] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
+    called: str = ""
     host: str = "127.0.0.1"
     port: int = 0
 
@@ -45,7 +49,7 @@ class SmtpServer:
     async def handle_EHLO(
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
-        session.host_name = hostname
+        session.host_name = self.called = hostname
         said = await self._said("EHLO", server)
         return [said] if said else responses
 
@@ -63,7 +67,7 @@ class SmtpServer:
         if said:
             return said
         content = cast(bytes, envelope.content)
-        self.mails.append(cast(EmailMessage, message_from_bytes(content, policy=policy.default)))
+        self.mails.append(message_from_bytes(content, policy=policy.default))
         self.recipients += envelope.rcpt_tos
         return QUEUED
 
@@ -105,8 +109,11 @@ class _Controller(Controller):
         options: dict[str, Any] = {"decode_data": False}
         if owner.login:
             options |= {"authenticator": owner.authenticate, "auth_required": True, "auth_require_tls": False}
+        if owner.starttls:
+            options["tls_context"] = owner.starttls
         self._listener = listener
+        self._tls = owner.tls
         super().__init__(owner, hostname=owner.host, port=owner.port, **options)
 
     def _create_server(self) -> Any:
-        return self.loop.create_server(self._factory_invoker, sock=self._listener)
+        return self.loop.create_server(self._factory_invoker, sock=self._listener, ssl=self._tls)

@@ -1,0 +1,15 @@
+"""Pages on which people say how they are reached, and the local outbox."""
+
+from django.urls import path
+
+from notifications import views
+
+urlpatterns = [
+    path("profile", views.profile, name="profile"),
+    path("profile/contact-methods/add/<slug:channel>", views.add_method, name="contact-method-add"),
+    path("profile/contact-methods/add/<slug:channel>/setup", views.method_setup, name="contact-method-setup"),
+    path("profile/contact-methods/<int:pk>/test", views.test_method, name="contact-method-test"),
+    path("profile/contact-methods/<int:pk>/delete", views.delete_method, name="contact-method-delete"),
+    path("outbox", views.outbox, name="outbox"),
+    path("outbox/clear", views.clear_outbox, name="outbox-clear"),
+]

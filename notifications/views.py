@@ -1,0 +1,156 @@
+"""Pages on which people say how they are reached, and the local outbox."""
+
+from itertools import groupby
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template import TemplateDoesNotExist
+from django.template.loader import select_template
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.forms import ProfileForm
+from accounts.models import User
+from accounts.requests import SignedInRequest
+from ilert.common.permissions import is_admin
+from notifications import channels, services
+from notifications.channels.email import is_local_outbox
+from notifications.models import ContactMethod, NotificationRule, OutboxMail
+
+PAGE_SIZE = 20
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def profile(request: SignedInRequest) -> HttpResponse:
+    """My contact methods, what cannot reach me, and what I am called."""
+    # A copy, as a rejected form must not change the name in the frame around it.
+    form = ProfileForm(request.POST or None, instance=User.objects.get(pk=request.user.pk))
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        messages.success(request, "Saved.")
+        return redirect("profile")
+    methods = _methods(request.user)
+    context = {
+        "form": form,
+        "methods": [(method, _uses(method)) for method in methods],
+        "is_only": len(methods) == 1,
+        "channels": sorted(channels.ALL.values(), key=lambda channel: not channel.wakes),
+        "warnings": services.warnings_for(request.user),
+        "local_outbox": is_local_outbox(),
+    }
+    return render(request, "notifications/profile.html", context, status=422 if form.errors else 200)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def add_method(request: SignedInRequest, channel: str) -> HttpResponse:
+    kind = _channel(channel)
+    form = kind.form_class(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        method = services.create_contact_method(request.user, kind.slug, form.address, form.secret)
+        messages.success(request, f"{kind.name} is added. Send a test to see that it works.")
+        return redirect(f"{reverse('profile')}#method-{method.pk}")
+    context = {"form": form, "channel": kind, **kind.setup(form)}
+    # A channel with more to say than its fields has a template of its own.
+    names = [f"notifications/channels/{kind.slug}.html", "notifications/contact_method_form.html"]
+    return HttpResponse(select_template(names).render(context, request), status=422 if form.errors else 200)
+
+
+@require_POST
+def method_setup(request: SignedInRequest, channel: str) -> HttpResponse:
+    """The part of a channel's page that depends on what is typed. A POST, so that no topic ends up in a log."""
+    kind = _channel(channel)
+    form = kind.form_class(request.POST)
+    try:
+        return render(request, f"notifications/channels/{kind.slug}_setup.html", {"form": form, **kind.setup(form)})
+    except TemplateDoesNotExist:
+        raise Http404(f"{kind.name} has nothing to set up.") from None
+
+
+@require_POST
+def test_method(request: SignedInRequest, pk: int) -> HttpResponse:
+    """Send a message now. The answer takes as long as the provider's, 8 s at most."""
+    result = services.send_test(_method(request, pk))
+    if request.htmx:
+        return render(request, "notifications/test_result.html", {"result": result})
+    (messages.success if result.ok else messages.error)(request, result.answer)
+    return redirect(f"{reverse('profile')}#method-{pk}")
+
+
+@require_POST
+def delete_method(request: SignedInRequest, pk: int) -> HttpResponse:
+    method = _method(request, pk)
+    services.delete_contact_method(method)
+    messages.success(request, f"{method} is removed.")
+    return redirect("profile")
+
+
+@never_cache
+@require_safe
+def outbox(request: SignedInRequest) -> HttpResponse:
+    """The mails that no mail server took, newest first. They hold links that act, so admins alone see them."""
+    _admins_only(request)
+    before = request.GET.get("before", "")
+    mails = OutboxMail.objects.order_by("-pk")
+    if before.isascii() and before.isdecimal() and len(before) < 19:
+        mails = mails.filter(pk__lt=int(before))
+    page = list(mails.defer("html", "headers")[: PAGE_SIZE + 1])
+    for mail in page:
+        mail.text = mail.text.strip()
+    older = f"?before={page[PAGE_SIZE - 1].pk}" if len(page) > PAGE_SIZE else ""
+    context = {
+        "mails": page[:PAGE_SIZE],
+        "older": older,
+        "newest": reverse("outbox") if before else "",
+        "local_outbox": is_local_outbox(),
+    }
+    return render(request, "notifications/outbox.html", context)
+
+
+@require_POST
+def clear_outbox(request: SignedInRequest) -> HttpResponse:
+    _admins_only(request)
+    OutboxMail.objects.all().delete()
+    messages.success(request, "The outbox is empty.")
+    return redirect("outbox")
+
+
+def _methods(user: User) -> list[ContactMethod]:
+    return list(ContactMethod.objects.filter(user=user).prefetch_related("rules"))
+
+
+def _uses(method: ContactMethod) -> list[str]:
+    """When a method is used, in words: ["At once: high and low priority"]."""
+    rules = sorted(method.rules.all(), key=lambda rule: rule.delay_minutes)
+    return [
+        f"{_delay(minutes)}: {_priorities(list(group))} priority"
+        for minutes, group in groupby(rules, key=lambda rule: rule.delay_minutes)
+    ]
+
+
+def _delay(minutes: int) -> str:
+    return f"After {minutes} min" if minutes else "At once"
+
+
+def _priorities(rules: list[NotificationRule]) -> str:
+    return " and ".join(sorted(rule.get_priority_display().lower() for rule in rules))
+
+
+def _channel(slug: str) -> channels.Channel:
+    try:
+        return channels.get(slug)
+    except KeyError:
+        raise Http404(f"There is no channel {slug}.") from None
+
+
+def _method(request: SignedInRequest, pk: int) -> ContactMethod:
+    return get_object_or_404(ContactMethod, pk=pk, user=request.user)
+
+
+def _admins_only(request: SignedInRequest) -> None:
+    """To others the page does not exist."""
+    if not is_admin(request):
+        raise Http404
