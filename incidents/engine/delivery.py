@@ -62,7 +62,7 @@ def deliver_one(notification_id: uuid.UUID) -> bool:
 
 def _send(notification: Notification, entry: LogEntry | None) -> str:
     method = notification.contact_method
-    assert method is not None  # nosec B101: `_why_unwanted` has looked
+    assert method is not None
     try:
         return method.channel_type.send(method.address, method.secret, compose(notification, entry))
     except DeliveryError:

@@ -145,8 +145,8 @@ def _plan_messages(plan: _Plan, incident: Incident, user: User, place: str, titl
 
 
 def _message(plan: _Plan, incident: Incident, rule: NotificationRule, place: str, title: str) -> Notification:
-    assert incident.run is not None  # nosec B101: the step has just set it
-    assert incident.next_escalation_at is not None  # nosec B101: the incident was due
+    assert incident.run is not None
+    assert incident.next_escalation_at is not None
     run = f"{incident.priority}:{incident.run['number']}"
     content = outbox.Content(
         title=f"{title} [{incident.alert_source.name}]",

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,19 +33,25 @@ class Installation:
     ntfy: NtfyServer
 
 
-@pytest.fixture(scope="session")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+@contextmanager
+def installed(folder: Path) -> Iterator[Installation]:
+    """Run an installation of its own, whose data is in `folder`."""
     port = free_port()
     url = f"http://localhost:{port}"
-    data_dir: Path = tmp_path_factory.mktemp("installation") / "var"
     with NtfyServer() as ntfy:
-        up = Up(data_dir, port=port, PUBLIC_URL=url, ILERT_ALLOW_PRIVATE_NETWORKS="127.0.0.0/8")
+        up = Up(folder / "var", port=port, PUBLIC_URL=url, ILERT_ALLOW_PRIVATE_NETWORKS="127.0.0.0/8")
         try:
             email, password = up.says(r"Sign in as +(\S+)[\s|]+Password +(\S+)", 60).groups()
             up.runs().serves()
             yield Installation(url, email, password, ntfy)
         finally:
             up.end()
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with installed(tmp_path_factory.mktemp("installation")) as installation:
+        yield installation
 
 
 @pytest.fixture(scope="session")
