@@ -10,6 +10,23 @@ from ilert.common.encrypted import EncryptedTextField
 from ilert.common.links import absolute
 
 
+class Priority(models.TextChoices):
+    HIGH = "high", "High: asks level by level"
+    LOW = "low", "Low: tells the first level only"
+
+
+class Grouping(models.TextChoices):
+    KEY = integrations.Grouping.KEY.value, "One incident for each problem that the tool tells apart"
+    EVENT = integrations.Grouping.EVENT.value, "Each alert is an incident of its own"
+    ONE_OPEN = integrations.Grouping.ONE_OPEN.value, "One open incident at a time, everything else belongs to it"
+
+
+AUTO_RESOLUTION_CHOICES = [
+    *((minutes, f"After {minutes} minutes") for minutes in (10, 20, 30, 40, 50, 60, 90)),
+    *((hours * 60, f"After {hours} hours") for hours in (2, 3, 4, 5, 6, 12, 24)),
+]
+
+
 class AlertSource(models.Model):
     """A tool that may send events, and the policy its incidents follow."""
 
@@ -22,6 +39,23 @@ class AlertSource(models.Model):
     # The page has to show the URL again, so the key is kept encrypted; it is found by its hash.
     integration_key = EncryptedTextField(editable=False)
     key_hash = models.BinaryField(max_length=32, unique=True, editable=False)
+    # After a rotation the old key works on for a while, so that the tool can be changed without losing an event.
+    previous_key_hash = models.BinaryField(max_length=32, unique=True, null=True, editable=False)
+    previous_key_until = models.DateTimeField(null=True, editable=False)
+    priority = models.CharField(
+        max_length=4,
+        choices=Priority,
+        default=Priority.HIGH,
+        help_text="Of incidents whose tool does not say how urgent they are.",
+    )
+    auto_resolution_minutes = models.PositiveSmallIntegerField(
+        "resolve by itself",
+        choices=AUTO_RESOLUTION_CHOICES,
+        null=True,
+        blank=True,
+        help_text="When that long no event has come, also if somebody has accepted.",
+    )
+    grouping = models.CharField(max_length=8, choices=Grouping, default=Grouping.KEY)
     active = models.BooleanField(default=True, help_text="A source that is not active answers 404 to its tool.")
     created_at = models.DateTimeField(auto_now_add=True)
 

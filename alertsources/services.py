@@ -1,39 +1,85 @@
 """What can be done with alert sources."""
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
 from django.db import transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, Q
+from django.db.models.functions import Now
 
 import integrations
 from accounts.models import User
 from alertsources import keys
-from alertsources.models import AlertSource
+from alertsources.models import AlertSource, Priority
 from oncall.models import EscalationPolicy
 from oncall.services import create_policy_asking
+
+OVERLAP = timedelta(hours=24)
 
 
 class SourceInUse(Exception):
     """The source has incidents, which are kept."""
 
 
-def create_source(name: str, integration_type: str, escalation_policy: EscalationPolicy) -> AlertSource:
+@dataclass(frozen=True)
+class Options:
+    """What an admin may set beside name and policy. None leaves the integration's own default."""
+
+    priority: str = Priority.HIGH
+    auto_resolution_minutes: int | None = None
+    grouping: str | None = None
+
+
+def create_source(
+    name: str, integration_type: str, escalation_policy: EscalationPolicy, options: Options | None = None
+) -> AlertSource:
     """Create a source with a new integration key."""
+    integration = integrations.by_type(integration_type)
     source = AlertSource(name=name, integration_type=integration_type, escalation_policy=escalation_policy)
-    source.set_key(keys.generate(integrations.by_type(integration_type).key_infix))
+    _set_options(source, options or Options())
+    source.set_key(keys.generate(integration.key_infix))
     source.save()
     return source
 
 
+def _set_options(source: AlertSource, options: Options) -> None:
+    source.priority = options.priority
+    source.auto_resolution_minutes = options.auto_resolution_minutes
+    source.grouping = options.grouping or source.integration.grouping.value
+
+
+def rotate_key(source: AlertSource, now: datetime) -> None:
+    """Give the source a new key. The old one works on for `OVERLAP`; one from a rotation before ends now."""
+    source.previous_key_hash = source.key_hash
+    source.previous_key_until = now + OVERLAP
+    source.set_key(keys.generate(source.integration.key_infix))
+    source.save(update_fields=["previous_key_hash", "previous_key_until", "integration_key", "key_hash"])
+
+
+def revoke_previous_key(source: AlertSource) -> None:
+    """End the overlap of a rotation now."""
+    source.previous_key_hash = source.previous_key_until = None
+    source.save(update_fields=["previous_key_hash", "previous_key_until"])
+
+
 @transaction.atomic
-def create_source_and_policy(name: str, integration_type: str, policy_name: str, asked: User) -> AlertSource:
+def create_source_and_policy(
+    name: str, integration_type: str, policy_name: str, asked: User, options: Options | None = None
+) -> AlertSource:
     """Create a source together with a new policy that asks `asked`: both or none."""
-    return create_source(name, integration_type, create_policy_asking(policy_name, asked))
+    return create_source(name, integration_type, create_policy_asking(policy_name, asked), options)
 
 
 @transaction.atomic
-def update_source(source: AlertSource, *, name: str, escalation_policy: EscalationPolicy, active: bool) -> None:
+def update_source(
+    source: AlertSource, *, name: str, escalation_policy: EscalationPolicy, active: bool, options: Options
+) -> None:
     """Change a source. Incidents that are open keep the policy they started with."""
     source.name, source.escalation_policy, source.active = name, escalation_policy, active
-    source.save(update_fields=["name", "escalation_policy", "active"])
+    _set_options(source, options)
+    source.save(
+        update_fields=["name", "escalation_policy", "active", "priority", "auto_resolution_minutes", "grouping"]
+    )
 
 
 def set_active(source: AlertSource, active: bool) -> None:
@@ -51,5 +97,7 @@ def delete_source(source: AlertSource) -> None:
 
 
 def find_by_key(key: str) -> AlertSource | None:
-    """Return the source that `key` belongs to, active or not."""
-    return AlertSource.objects.select_related("escalation_policy").filter(key_hash=keys.digest(key)).first()
+    """Return the source that `key` belongs to, active or not; an old key counts until its overlap is over."""
+    digest = keys.digest(key)
+    matching = Q(key_hash=digest) | Q(previous_key_hash=digest, previous_key_until__gt=Now())
+    return AlertSource.objects.select_related("escalation_policy").filter(matching).first()

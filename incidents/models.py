@@ -72,6 +72,8 @@ class Incident(models.Model):
     )
     # When the next level is asked; null when nobody is to be asked any more.
     next_escalation_at = models.DateTimeField(null=True, default=timezone.now)
+    # When it is resolved by itself, counted from the last event; null when the source does not do that.
+    auto_resolve_at = models.DateTimeField(null=True)
     # The rules this escalation started with; editing the policy does not change tonight. Null before the first step.
     run = models.JSONField(null=True)
 
@@ -96,6 +98,11 @@ class Incident(models.Model):
         indexes = [
             models.Index(
                 fields=["next_escalation_at"], condition=Q(next_escalation_at__isnull=False), name="incidents_due"
+            ),
+            models.Index(
+                fields=["auto_resolve_at"],
+                condition=Q(auto_resolve_at__isnull=False, status__lt=Status.RESOLVED),
+                name="incidents_auto_resolve",
             ),
             models.Index(fields=["alert_source", "key_hash", "-id"], name="incidents_latest_of_key"),
             models.Index(
@@ -144,6 +151,11 @@ class Event(models.Model):
         indexes = [
             models.Index(fields=["incident", "-id"], name="incidents_event_by_incident"),
             models.Index(fields=["alert_source", "-id"], name="incidents_event_by_source"),
+            models.Index(
+                fields=["alert_source", "-id"],
+                condition=Q(outcome__in=["rejected", "failed"]),
+                name="incidents_event_refused",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -58,16 +58,39 @@ def resolve(incident_id: int, actor: User | None, now: datetime) -> Result:
 
 def who_was_first(incident: Incident) -> str:
     """Return in a sentence who accepted or resolved an incident; nothing while it is pending."""
-    last = LogEntry.objects.filter(incident=incident, kind__in=[Kind.ACCEPTED, Kind.RESOLVED]).order_by("-pk").first()
     if incident.status == Status.PENDING:
         return ""
     word = Status(incident.status).label.lower()
-    by_person = last if last and last.kind == word else None
-    return f"{by_person.actor_name if by_person else 'The tool itself'} {word} it."
+    kinds = [Kind.ACCEPTED] if incident.status == Status.ACCEPTED else [Kind.RESOLVED, Kind.AUTO_RESOLVED]
+    last = LogEntry.objects.filter(incident=incident, kind__in=kinds).order_by("-pk").first()
+    if last and last.kind == Kind.AUTO_RESOLVED:
+        return "No event came for a while, so it was resolved by itself."
+    return f"{last.actor_name if last else 'The tool itself'} {word} it."
+
+
+def oldest_stale_at(now: datetime) -> datetime | None:
+    """Return since when an incident should have been resolved by itself, or None when none should."""
+    return _stale(now).values_list("auto_resolve_at", flat=True).first()
+
+
+@transaction.atomic
+def resolve_stale(now: datetime, limit: int = 200) -> int:
+    """Resolve the incidents whose source lets them end when no event has come for a while. Returns how many."""
+    locked = _stale(now).select_for_update(skip_locked=True, of=("self",))
+    stale = list(locked.values_list("pk", flat=True)[:limit])
+    for incident_id in stale:
+        result = resolve(incident_id, None, now)
+        entry(result.incident, Kind.AUTO_RESOLVED, now).save()
+    return len(stale)
+
+
+def _stale(now: datetime) -> QuerySet[Incident]:
+    return Incident.objects.filter(auto_resolve_at__lte=now, status__lt=Status.RESOLVED).order_by("auto_resolve_at")
 
 
 def _locked(incident_id: int) -> Incident:
-    return Incident.objects.select_for_update(of=("self",)).select_related("alert_source").get(pk=incident_id)
+    incidents = Incident.objects.select_for_update(of=("self",)).select_related("alert_source")
+    return incidents.defer("alert_source__integration_key").get(pk=incident_id)
 
 
 def _move(incident: Incident, deed: Deed, now: datetime) -> bool:

@@ -5,6 +5,7 @@ import uuid
 from celery import shared_task
 
 from ilert.common.clock import database_now
+from incidents import services
 from incidents.engine import delivery, escalation
 from notifications import outbox
 
@@ -15,7 +16,8 @@ EXPIRES = 5
 
 @shared_task(name="incidents.work_due")
 def work_due() -> None:
-    """Take the due steps, then hand out the due messages in small chunks, so that all workers share them."""
+    """Let what is stale end, take the due steps, then hand out the due messages, in chunks that all workers share."""
+    services.resolve_stale(database_now())
     escalation.escalate_due(database_now())
     for chunk in outbox.chunks(outbox.due_ids(database_now(), LIMIT), CHUNK):
         # Until a message is started every ring hands it out again; old ones of these must not pile up.

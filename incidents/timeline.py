@@ -7,12 +7,14 @@ from typing import Any
 
 from accounts.models import User
 from incidents.models import Event, Incident, LogEntry, Outcome
+from integrations import EventType
 from notifications.models import Attempt, Notification
 
 
 class Kind(StrEnum):
     ACCEPTED = "accepted"
     RESOLVED = "resolved"
+    AUTO_RESOLVED = "resolved.auto"
     LEVEL_ASKED = "level.asked"
     LEVEL_SKIPPED = "level.skipped"
     NOBODY_ANSWERED = "nobody.answered"
@@ -94,6 +96,11 @@ _EVENT_LOOKS = {
 
 
 def _event_item(event: Event) -> Item:
+    if event.type == EventType.COMMENT:
+        return Item(
+            id=event.pk, at=event.received_at, icon="message-square", tone="neutral", sentence="The tool commented",
+            detail=event.details or event.summary, event=event,
+        )  # fmt: skip
     icon, tone, sentence = _EVENT_LOOKS.get(Outcome(event.outcome), ("circle", "neutral", event.get_outcome_display()))
     return Item(
         id=event.pk, at=event.received_at, icon=icon, tone=tone, sentence=sentence,
@@ -104,6 +111,7 @@ def _event_item(event: Event) -> Item:
 _ENTRY_LOOKS = {
     Kind.ACCEPTED: ("circle-check", "accepted", "Accepted"),
     Kind.RESOLVED: ("circle-check-big", "resolved", "Resolved"),
+    Kind.AUTO_RESOLVED: ("timer-off", "resolved", "Resolved by itself, as no event came for a while"),
     Kind.LEVEL_ASKED: ("arrow-up-narrow-wide", "neutral", "Level {level} asked: {people}"),
     Kind.LEVEL_SKIPPED: ("skip-forward", "warning", "Level {level} skipped: nobody is in it"),
     Kind.NOBODY_ANSWERED: ("bell-off", "danger", "Nobody answered"),

@@ -14,7 +14,11 @@ urlpatterns = [
     # Fragments on the pages of alertsources.
     path("alert-sources/states", sources.source_states, name="source-states"),
     path("alert-sources/<int:pk>/activity", sources.source_activity, name="source-activity"),
+    path("alert-sources/<int:pk>/events", sources.source_events, name="source-events"),
+    path("alert-sources/<int:pk>/events/<int:event_pk>", sources.source_event, name="source-event"),
+    path("alert-sources/<int:pk>/test", sources.source_test, name="source-test"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    re_path(r"^api/(?:v1/)?events/?$", EventsView.as_view(), name="events-api"),
     re_path(r"^api/(?:v1/)?events/(?P<integration>[^/]+)/(?P<key>[^/]+)/?$", EventsView.as_view(), name="events"),
 ]

@@ -36,9 +36,7 @@ def ensure_default_policy() -> EscalationPolicy | None:
 
 
 @transaction.atomic
-def create_policy(
-    name: str, rules: list[RuleData], *, repeating: bool = False, frequency: int = 1
-) -> EscalationPolicy:
+def create_policy(name: str, rules: list[RuleData], *, repeating: bool = False, frequency: int = 1) -> EscalationPolicy:
     policy = EscalationPolicy.objects.create(name=name, repeating=repeating, frequency=frequency)
     replace_rules(policy, rules)
     return policy

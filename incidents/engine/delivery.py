@@ -115,7 +115,8 @@ def _accept_links(notification: Notification, entry: LogEntry) -> dict[str, Link
 
 
 def _log_entry(notification: Notification) -> LogEntry | None:
-    return LogEntry.objects.filter(notification=notification).select_related("incident__alert_source").first()
+    entries = LogEntry.objects.filter(notification=notification).select_related("incident__alert_source")
+    return entries.defer("incident__alert_source__integration_key").first()
 
 
 def _why_unwanted(notification: Notification, entry: LogEntry | None) -> str:

@@ -50,7 +50,8 @@ def _escalate_batch(now: datetime) -> int:
         Incident.objects.filter(next_escalation_at__lte=now)
         .order_by("next_escalation_at")
         .select_for_update(skip_locked=True, of=("self",))
-        .select_related("escalation_policy", "alert_source")[:BATCH]
+        .select_related("escalation_policy", "alert_source")
+        .defer("alert_source__integration_key")[:BATCH]
     )
     plan = _Plan(now)
     rules = _rules(incidents)

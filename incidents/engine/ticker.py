@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.db import Error, connection
 
 from ilert.common.clock import database_now
+from incidents import services
 from incidents.engine import delivery, escalation
 from incidents.engine.bell import Bell
 from notifications import outbox
@@ -53,7 +54,8 @@ class Ticker:
 
     def tick(self, now: datetime) -> None:
         """Ring the workers if anything is due, and do it here if it has been due for too long."""
-        oldest = min(filter(None, (escalation.oldest_due_at(now), outbox.oldest_due_at(now))), default=None)
+        waits = (services.oldest_stale_at(now), escalation.oldest_due_at(now), outbox.oldest_due_at(now))
+        oldest = min(filter(None, waits), default=None)
         if oldest is None:
             return
         self._bell.ring()
@@ -61,6 +63,7 @@ class Ticker:
             self._work(now)
 
     def _work(self, now: datetime) -> None:
+        services.resolve_stale(now)
         escalation.escalate_due(now)
         for notification_id in outbox.due_ids(database_now(), SENDERS * 4):
             # What still waits for a sender of this process must not be handed out once more every second.

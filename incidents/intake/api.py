@@ -7,12 +7,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from incidents.intake.receive import Answer, error, receive, too_large
+from incidents.intake.receive import Answer, error, receive, receive_with_key_inside, too_large
 from integrations import Payload
 
 
 class EventsView(APIView):
-    """Takes what a tool posts to its webhook URL; the integration key in it is the credential."""
+    """Takes what a tool posts to its webhook URL; the integration key, in it or in the body, is the credential."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -24,7 +24,7 @@ class EventsView(APIView):
         """None: which methods are allowed depends on the integration, and the core says it."""
         return {}
 
-    def _answer(self, request: Request, integration: str, key: str) -> Response:
+    def _answer(self, request: Request, integration: str = "", key: str = "") -> Response:
         answer = _received(request, integration, key)
         return Response(answer.content, status=answer.status, headers=answer.headers)
 
@@ -42,4 +42,6 @@ def _received(request: Request, integration: str, key: str) -> Answer:
     except UnreadablePostError:
         return error(400, "INCOMPLETE_BODY", "The connection ended before the body was complete.")
     payload = Payload(body, request.META.get("CONTENT_TYPE", ""), request.META.get("QUERY_STRING", ""))
+    if not integration:
+        return receive_with_key_inside(request.method or "", payload)
     return receive(integration, key, request.method or "", payload)

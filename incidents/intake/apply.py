@@ -3,14 +3,15 @@
 import hashlib
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
-from alertsources.models import AlertSource
+from alertsources.models import AlertSource, Grouping
 from incidents import models, services
 from incidents.intake.prepare import Prepared
-from incidents.models import Incident, LogEntry, Outcome, Priority, Status
+from incidents.intake.rejected import tell_admins
+from incidents.models import Incident, LogEntry, Outcome, Status
 from incidents.timeline import Kind, entry
 from integrations import Event, EventType
 
@@ -19,14 +20,15 @@ from integrations import Event, EventType
 _UPSERT = """
 INSERT INTO incidents_incident AS incident (
     alert_source_id, escalation_policy_id, summary, details, status, priority, incident_key, key_hash, scope_hash,
-    event_count, reported_at, last_event_at, next_escalation_at
+    event_count, reported_at, last_event_at, next_escalation_at, auto_resolve_at
 ) VALUES (
     %(source)s, %(policy)s, %(summary)s, %(details)s, 1, %(priority)s, %(key)s, %(key_hash)s, %(scope_hash)s,
-    1, %(now)s, %(now)s, %(now)s
+    1, %(now)s, %(now)s, %(now)s, %(auto_resolve_at)s
 )
 ON CONFLICT (alert_source_id, key_hash) WHERE status < 3 DO UPDATE SET
     event_count = incident.event_count + 1,
     last_event_at = GREATEST(incident.last_event_at, EXCLUDED.last_event_at),
+    auto_resolve_at = EXCLUDED.auto_resolve_at,
     priority = CASE WHEN EXCLUDED.priority = 'high' THEN 'high' ELSE incident.priority END,
     run = CASE WHEN EXCLUDED.priority = 'high' AND incident.priority = 'low' THEN NULL ELSE incident.run END,
     next_escalation_at = CASE
@@ -35,16 +37,19 @@ ON CONFLICT (alert_source_id, key_hash) WHERE status < 3 DO UPDATE SET
 RETURNING id, xmax = 0
 """
 REJECTED_KEPT = 100
+ONE_OPEN_KEY = "one open incident"
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What became of one event."""
+    """What became of one event. `code` is iLert's word for why it changed nothing."""
 
     event_id: int
     incident_id: int | None
     incident_key: str
     outcome: Outcome
+    reason: str
+    code: str
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class _Verdict:
     outcome: Outcome
     incident_id: int | None = None
     reason: str = ""
+    code: str = ""
 
 
 class SourceGone(Exception):
@@ -63,14 +69,16 @@ def apply(source: AlertSource, prepared: Prepared, now: datetime) -> list[Applie
     """Apply all events of a request or none, and record each. Raises SourceGone."""
     _hold(source)
     request_id = uuid.uuid4()
-    applied = []
-    for number, event in enumerate(prepared.events):
+    applied: dict[int, Applied] = {}
+    # In one order of keys, so that two requests with the same problems do not lock each other out.
+    for place in sorted(range(len(prepared.events)), key=lambda place: key_hash(prepared.events[place].key)):
+        event = prepared.events[place]
         verdict = _APPLY[event.type](source, event, now)
         row = models.Event(
             alert_source=source,
             incident_id=verdict.incident_id,
             request_id=request_id,
-            body=prepared.body if number == 0 else None,
+            body=prepared.body if place == 0 else None,
             content_type=prepared.content_type,
             received_at=now,
             occurred_at=event.occurred_at,
@@ -84,12 +92,14 @@ def apply(source: AlertSource, prepared: Prepared, now: datetime) -> list[Applie
             links=[{"label": link.label, "url": link.url} for link in event.links],
         )
         row.save(force_insert=True)
-        applied.append(Applied(row.pk, verdict.incident_id, event.key, verdict.outcome))
-    return applied
+        applied[place] = Applied(row.pk, verdict.incident_id, event.key, verdict.outcome, verdict.reason, verdict.code)
+    return [applied[place] for place in range(len(prepared.events))]
 
 
+@transaction.atomic
 def record_rejected(source: AlertSource, body: bytes, content_type: str, reason: str, now: datetime) -> int:
     """Keep a request that could not be understood, so that an admin sees what the tool sends. Returns its id."""
+    tell_admins(source, reason, now)
     row = models.Event(
         alert_source=source,
         body=body,
@@ -98,13 +108,12 @@ def record_rejected(source: AlertSource, body: bytes, content_type: str, reason:
         outcome=Outcome.REJECTED,
         reason=reason,
     )
-    with transaction.atomic():
-        row.save(force_insert=True)
-        rejected = models.Event.objects.filter(alert_source=source, outcome=Outcome.REJECTED).order_by("-pk")
-        # Only the newest are kept: a tool that always sends rubbish must not fill the disk.
-        oldest = rejected.values_list("pk", flat=True)[REJECTED_KEPT - 1 : REJECTED_KEPT].first()
-        if oldest is not None:
-            rejected.filter(pk__lt=oldest).delete()
+    row.save(force_insert=True)
+    rejected = models.Event.objects.filter(alert_source=source, outcome=Outcome.REJECTED).order_by("-pk")
+    # Only the newest are kept: a tool that always sends rubbish must not fill the disk.
+    oldest = rejected.values_list("pk", flat=True)[REJECTED_KEPT - 1 : REJECTED_KEPT].first()
+    if oldest is not None:
+        rejected.filter(pk__lt=oldest).delete()
     return row.pk
 
 
@@ -121,7 +130,30 @@ def _hold(source: AlertSource) -> None:
             raise SourceGone
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where an alert belongs, by the source's grouping: the key it is matched by, and its coarser scope."""
+
+    key: str
+    scope: str
+
+
+def _place(source: AlertSource, event: Event) -> _Place:
+    if source.grouping == Grouping.ONE_OPEN:
+        return _Place(ONE_OPEN_KEY, "")
+    if source.grouping == Grouping.EVENT or not event.key:
+        # Each is an incident of its own; its recovery is found by what they have in common.
+        return _Place(str(uuid.uuid4()), _common(event))
+    return _Place(event.key, event.scope)
+
+
+def _common(event: Event) -> str:
+    return f"key:{event.key}" if event.key else ""
+
+
 def _alert(source: AlertSource, event: Event, now: datetime) -> _Verdict:
+    place = _place(source, event)
+    minutes = source.auto_resolution_minutes
     with connection.cursor() as cursor:
         cursor.execute(
             _UPSERT,
@@ -130,11 +162,12 @@ def _alert(source: AlertSource, event: Event, now: datetime) -> _Verdict:
                 "policy": source.escalation_policy_id,
                 "summary": event.summary,
                 "details": event.details,
-                "priority": (event.priority or Priority.HIGH).lower(),
-                "key": event.key,
-                "key_hash": key_hash(event.key),
-                "scope_hash": key_hash(event.scope) if event.scope else None,
+                "priority": (event.priority or source.priority).lower(),
+                "key": event.key or place.key,
+                "key_hash": key_hash(place.key),
+                "scope_hash": key_hash(place.scope) if place.scope else None,
                 "now": now,
+                "auto_resolve_at": now + timedelta(minutes=minutes) if minutes else None,
             },
         )
         incident_id, opened = cursor.fetchone()
@@ -142,29 +175,56 @@ def _alert(source: AlertSource, event: Event, now: datetime) -> _Verdict:
 
 
 def _accept(source: AlertSource, event: Event, now: datetime) -> _Verdict:
-    incident = _latest(source, event)
-    if incident is None:
-        return _Verdict(Outcome.IGNORED, reason="No incident has this key.")
-    result = services.accept(incident.pk, None, now)
-    if not result.changed:
-        return _Verdict(Outcome.IGNORED, incident.pk, "The incident had been accepted or resolved before.")
-    return _Verdict(Outcome.ACCEPTED, incident.pk)
+    incidents = _addressed(source, event)
+    if not any(incident.is_open for incident in incidents):
+        return _nothing_open(incidents)
+    results = [services.accept(incident.pk, None, now) for incident in incidents if incident.is_open]
+    if not any(result.changed for result in results):
+        reason = "The incident had been accepted before."
+        return _Verdict(Outcome.IGNORED, results[0].incident.pk, reason, "INCIDENT_ALREADY_ACCEPTED")
+    return _Verdict(Outcome.ACCEPTED, results[0].incident.pk)
 
 
 def _resolve(source: AlertSource, event: Event, now: datetime) -> _Verdict:
-    """Resolve the incident of the event's key; the coarser scope is tried only if the key never had an incident."""
-    incident = _latest(source, event)
-    if incident is None:
+    """Resolve what the event's key stands for; the coarser scope is tried only if the key never had an incident."""
+    incidents = _addressed(source, event)
+    if not incidents:
         return _resolve_by_scope(source, event, now)
-    if not services.resolve(incident.pk, None, now).changed:
-        return _Verdict(Outcome.IGNORED, incident.pk, "The incident had been resolved before.")
-    return _Verdict(Outcome.RESOLVED, incident.pk)
+    incidents = [incident for incident in incidents if incident.is_open]
+    if not incidents:
+        return _nothing_open(_addressed(source, event))
+    if source.grouping == Grouping.ONE_OPEN and (others := _still_firing(incidents[0], event)):
+        return _Verdict(Outcome.APPENDED, incidents[0].pk, f"Over, but {others} other problems of it are not yet.")
+    for incident in incidents:
+        services.resolve(incident.pk, None, now)
+    return _Verdict(Outcome.RESOLVED, incidents[0].pk)
+
+
+def _nothing_open(incidents: list[Incident]) -> _Verdict:
+    if incidents:
+        reason = "The incident had been resolved before."
+        return _Verdict(Outcome.IGNORED, incidents[0].pk, reason, "NO_OPEN_INCIDENT_WITH_KEY")
+    return _Verdict(Outcome.IGNORED, None, "No open incident belongs to this key.", "NO_OPEN_INCIDENT_WITH_KEY")
+
+
+def _still_firing(incident: Incident, event: Event) -> int:
+    """Return how many problems of an incident beside the event's own have not been reported as over."""
+    latest = (
+        models.Event.objects.filter(incident=incident, type__in=[EventType.ALERT, EventType.RESOLVE])
+        .exclude(incident_key=event.key)
+        .order_by("incident_key", "-pk")
+        .distinct("incident_key")
+        .values_list("type", flat=True)
+    )
+    return sum(kind == EventType.ALERT for kind in latest)
 
 
 def _resolve_by_scope(source: AlertSource, event: Event, now: datetime) -> _Verdict:
     candidates = _open_of_scope(source, event)
     if not candidates:
-        return _Verdict(Outcome.IGNORED, reason="No open incident belongs to this recovery.")
+        return _Verdict(
+            Outcome.IGNORED, None, "No open incident belongs to this recovery.", "NO_OPEN_INCIDENT_WITH_KEY"
+        )
     if len(candidates) > 1:
         LogEntry.objects.bulk_create(
             [
@@ -178,6 +238,13 @@ def _resolve_by_scope(source: AlertSource, event: Event, now: datetime) -> _Verd
     return _Verdict(Outcome.RESOLVED, candidates[0].pk, "The only open incident it can belong to.")
 
 
+def _comment(source: AlertSource, event: Event, now: datetime) -> _Verdict:
+    incidents = [incident for incident in _addressed(source, event) if incident.is_open]
+    if not incidents:
+        return _nothing_open(_addressed(source, event))
+    return _Verdict(Outcome.APPENDED, incidents[0].pk, "A comment of the tool's.")
+
+
 def _test(source: AlertSource, event: Event, now: datetime) -> _Verdict:
     return _Verdict(Outcome.TEST, reason="A test of the tool's. It pages nobody.")
 
@@ -186,22 +253,26 @@ _APPLY = {
     EventType.ALERT: _alert,
     EventType.ACCEPT: _accept,
     EventType.RESOLVE: _resolve,
+    EventType.COMMENT: _comment,
     EventType.TEST: _test,
 }
 
 
-def _latest(source: AlertSource, event: Event) -> Incident | None:
-    """Return the newest incident of the event's key, locked; it is the open one if there is an open one."""
-    return (
-        Incident.objects.filter(alert_source=source, key_hash=key_hash(event.key))
-        .order_by("-pk")
-        .select_for_update(of=("self",))
-        .first()
-    )
+def _addressed(source: AlertSource, event: Event) -> list[Incident]:
+    """Return the incidents that an event's key stands for, locked: the open ones, else the newest of them.
+
+    Grouped by key that is one at most; with an incident for each alert it is all that the key has opened.
+    """
+    if source.grouping == Grouping.EVENT:
+        common = Incident.objects.filter(alert_source=source, scope_hash=key_hash(_common(event)))
+    else:
+        common = Incident.objects.filter(alert_source=source, key_hash=key_hash(_place(source, event).key))
+    common = common.select_for_update(of=("self",))
+    return list(common.filter(status__lt=Status.RESOLVED).order_by("pk")) or list(common.order_by("-pk")[:1])
 
 
 def _open_of_scope(source: AlertSource, event: Event) -> list[Incident]:
-    if not event.scope:
+    if not event.scope or source.grouping != Grouping.KEY:
         return []
     return list(
         Incident.objects.filter(alert_source=source, scope_hash=key_hash(event.scope), status__lt=Status.RESOLVED)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus
 
@@ -29,7 +30,7 @@ class Prepared:
 def prepare(source: AlertSource, payload: Payload) -> Prepared:
     """Read a request with the source's adapter, and take out what must not be stored. Raises PayloadError."""
     events = source.integration.parse(payload)
-    secrets = [source.integration_key, *_tool_secrets(source.integration.secret_fields, events)]
+    secrets = secrets_in(source, payload, events)
     return Prepared(
         events=tuple(_cleaned(event, secrets) for event in events),
         body=redact_body(raw(payload), secrets),
@@ -62,9 +63,16 @@ def _spellings(secret: str) -> set[str]:
     }
 
 
-def _tool_secrets(names: tuple[str, ...], events: list[Event]) -> list[str]:
-    values = (event.fields.get(name, "") for event in events for name in names)
-    return [value for value in values if len(value) >= MIN_SECRET]
+def secrets_in(source: AlertSource, payload: Payload, events: Sequence[Event] = ()) -> list[str]:
+    """Return what must not be stored of a request: the source's key, and what the tool is known to send of its own.
+
+    Both as it stands in the body and as it was read from there, which differ when it was escaped.
+    """
+    integration = source.integration
+    read = {event.fields.get(name, "") for event in events for name in integration.secret_fields}
+    own = {value for value in integration.secrets(payload) | read if len(value) >= MIN_SECRET}
+    # The longest first, as one may be a part of another.
+    return sorted([source.integration_key, *own], key=len, reverse=True)
 
 
 def _cleaned(event: Event, secrets: list[str]) -> Event:

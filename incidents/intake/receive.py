@@ -4,9 +4,8 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg
 from django.conf import settings
-from django.db import Error
+from django.db import OperationalError
 from django.urls import reverse
 
 import integrations
@@ -17,13 +16,16 @@ from ilert.common.links import absolute
 from ilert.common.text import clean
 from incidents.engine.bell import bell
 from incidents.intake.apply import Applied, SourceGone, apply, record_rejected
-from incidents.intake.prepare import prepare, raw, redact_body
+from incidents.intake.prepare import prepare, raw, redact_body, secrets_in
 from incidents.models import Outcome
 from integrations import Integration, Payload, PayloadError
 
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER = {"Retry-After": "5"}
+# Serialization failure, deadlock: the database undid one of two so that both can go on.
+WORTH_TRYING_AGAIN = ("40001", "40P01")
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,33 @@ def receive(slug: str, key: str, method: str, payload: Payload) -> Answer:
         return error(405, "METHOD_NOT_ALLOWED", f"{integration.name} sends {allowed}.", {"Allow": allowed})
     if len(payload.body) > settings.ILERT_MAX_BODY:
         return too_large()
-    try:
-        return _receive(integration, key, payload)
-    except (Error, psycopg.Error) as problem:
-        logger.error("an event could not be committed: %s", problem)
-    except Exception:
-        logger.exception("an event could not be applied")
+    for _ in range(TRIES):
+        try:
+            return _receive(integration, key, payload)
+        except OperationalError as problem:
+            logger.error("an event could not be committed: %s", problem)
+            if getattr(problem.__cause__, "sqlstate", None) not in WORTH_TRYING_AGAIN:
+                break
+        except Exception:
+            logger.exception("an event could not be applied")
+            break
     return error(503, "UNAVAILABLE", "The event could not be stored now. Send it again.", RETRY_AFTER)
+
+
+def receive_with_key_inside(method: str, payload: Payload) -> Answer:
+    """Take a request whose integration key is a field of its body, as iLert's events API has it."""
+    integration = next(one for one in integrations.ALL if one.key_fields)
+    if method not in integration.methods:
+        return receive(integration.slug, "", method, payload)
+    try:
+        fields = payload.fields()
+        key = next((key for name in integration.key_fields if (key := fields.text(name))), "")
+    except PayloadError as problem:
+        return error(400, "BAD_PAYLOAD", str(problem))
+    if not key:
+        names = " or ".join(f"“{name}”" for name in integration.key_fields)
+        return error(400, "BAD_PAYLOAD", f"The integration key is missing: put it into the field {names}.")
+    return receive(integration.slug, key, method, payload)
 
 
 def too_large() -> Answer:
@@ -81,6 +103,8 @@ def _receive(integration: Integration, key: str, payload: Payload) -> Answer:
         return _unknown_key()
     if any(one.outcome != Outcome.APPENDED for one in applied):
         bell.ring()
+    if integration.refuses_unmatched and applied and applied[0].code:
+        return error(400, applied[0].code, applied[0].reason)
     return _stored(applied)
 
 
@@ -91,7 +115,7 @@ def _unknown_key() -> Answer:
 
 
 def _reject(source: AlertSource, payload: Payload, reason: str) -> Answer:
-    body = redact_body(raw(payload), [source.integration_key])
+    body = redact_body(raw(payload), secrets_in(source, payload))
     record_rejected(source, body, clean(payload.content_type)[:255], clean(reason), database_now())
     return error(400, "BAD_PAYLOAD", reason)
 

@@ -51,6 +51,7 @@ def _find(token: str) -> tuple[Incident, User] | None:
     entry = (
         LogEntry.objects.filter(notification=ticket.notification_id)
         .select_related("incident__alert_source", "incident__responder")
+        .defer("incident__alert_source__integration_key")
         .first()
     )
     return (entry.incident, person) if entry and person else None

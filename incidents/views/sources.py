@@ -1,16 +1,23 @@
-"""What alert sources show of their incidents: fragments, as alertsources does not know incidents."""
+"""What alert sources show of their incidents: fragments and the event log, as alertsources does not know incidents."""
 
-from django.db.models import Max, Min
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Min, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
 
 from accounts.requests import SignedInRequest
 from alertsources.models import AlertSource
+from ilert.common.clock import database_now
+from ilert.common.paging import keyset_page
+from incidents.engine.bell import bell
 from incidents.models import Event, Incident, Outcome, Status
+from incidents.trial import send_test_event
 
 MAX_IDS = 200
-RECENT = 10
+RECENT = 5
+PAGE_SIZE = 50
 
 
 @require_GET
@@ -23,21 +30,28 @@ def source_states(request: SignedInRequest) -> HttpResponse:
         .values_list("alert_source")
         .annotate(Min("status"))
     )
-    last_events = dict(
-        Event.objects.filter(alert_source__in=sources).values_list("alert_source").annotate(Max("received_at"))
-    )
+    last = {event.alert_source_id: event for event in _last_events(sources)}
     rows = [
-        {"source": source, "state": _state(source, statuses, last_events), "last_event_at": last_events.get(source.pk)}
+        {"source": source, "state": _state(source, statuses, last), "last_event": last.get(source.pk)}
         for source in sources
     ]
     return render(request, "incidents/source_states.html", {"rows": rows})
 
 
-def _state(source: AlertSource, statuses: dict[int, int], last_events: dict[int, object]) -> str:
+def _last_events(sources: list[AlertSource]) -> QuerySet[Event]:
+    """Return the newest event of each source, each found by one look into the index."""
+    newest = Event.objects.filter(alert_source=OuterRef("pk")).order_by("-pk").values("pk")[:1]
+    ids = AlertSource.objects.filter(pk__in=[source.pk for source in sources]).values_list(Subquery(newest))
+    return Event.objects.filter(pk__in=ids).only("alert_source", "outcome", "received_at")
+
+
+def _state(source: AlertSource, statuses: dict[int, int], last: dict[int, Event]) -> str:
     if not source.active:
         return "disabled"
-    if source.pk not in last_events:
+    if source.pk not in last:
         return "no-event"
+    if last[source.pk].outcome in (Outcome.REJECTED, Outcome.FAILED):
+        return "broken"
     return {Status.PENDING: "pending", Status.ACCEPTED: "accepted"}.get(
         Status(statuses.get(source.pk, Status.RESOLVED)), "all-resolved"
     )
@@ -54,8 +68,66 @@ def source_activity(request: SignedInRequest, pk: int) -> HttpResponse:
     if request.htmx and request.GET.get("version") == version:
         return HttpResponse(status=204)
     context = {
+        "source": source,
         "events": events,
         "version": version,
-        "connected": any(event.outcome != Outcome.REJECTED for event in events),
+        "connected": bool(events) and events[0].outcome not in (Outcome.REJECTED, Outcome.FAILED),
     }
     return render(request, "incidents/source_activity.html", context)
+
+
+@require_GET
+def source_events(request: SignedInRequest, pk: int) -> HttpResponse:
+    """The event log: every request of the tool, what became of it and why."""
+    source = get_object_or_404(AlertSource, pk=pk)
+    outcome, words = request.GET.get("outcome", ""), request.GET.get("q", "").strip()
+    page = keyset_page(_search(source, outcome, words), request.GET.get("before", ""), PAGE_SIZE)
+    context = {
+        "source": source,
+        "page": page,
+        "outcome": outcome,
+        "outcomes": Outcome.choices,
+        "q": words,
+        "filtered": bool(outcome or words),
+    }
+    return render(request, "incidents/source_events.html", context)
+
+
+def _search(source: AlertSource, outcome: str, words: str) -> QuerySet[Event]:
+    events = Event.objects.filter(alert_source=source).select_related("incident").defer("body")
+    if outcome in Outcome.values:
+        events = events.filter(outcome=outcome)
+    if words:
+        number = Q(pk=int(words)) if words.isdecimal() and len(words) < 19 else Q()
+        events = events.filter(
+            Q(summary__icontains=words)
+            | Q(incident_key__icontains=words)
+            | Q(reason__icontains=words)
+            | Q(fields__icontains=words)
+            | number
+        )
+    return events
+
+
+@require_GET
+def source_event(request: SignedInRequest, pk: int, event_pk: int) -> HttpResponse:
+    """One request as it came in: the fields as they were read, and the raw body."""
+    event = get_object_or_404(Event.objects.select_related("alert_source", "incident"), alert_source=pk, pk=event_pk)
+    carrier = event if event.body else Event.objects.filter(request_id=event.request_id, body__isnull=False).first()
+    raw = bytes(carrier.body or b"").decode("utf-8", "replace") if carrier else ""
+    return render(request, "incidents/source_event.html", {"event": event, "source": event.alert_source, "raw": raw})
+
+
+@require_POST
+def source_test(request: SignedInRequest, pk: int) -> HttpResponse:
+    """Open a test incident that tells only whoever pressed."""
+    if not request.user.is_responder:
+        raise PermissionDenied("Stakeholders can read, but not send test events.")
+    source = get_object_or_404(AlertSource.objects.select_related("escalation_policy"), pk=pk)
+    if not source.active:
+        messages.error(request, f"{source.name} is disabled. Enable it first.")
+        return redirect(source)
+    incident = send_test_event(source, request.user, database_now())
+    bell.ring()
+    messages.success(request, f"Test incident #{incident.pk} is open. Only you are told.")
+    return redirect(source)

@@ -1,0 +1,21 @@
+"""Escalation policies on Django's admin site."""
+
+from django.contrib import admin
+
+from oncall.models import EscalationPolicy, EscalationRule
+
+
+class RuleInline(admin.TabularInline[EscalationRule, EscalationPolicy]):
+    model = EscalationRule
+    extra = 0
+    autocomplete_fields = ("users",)
+    ordering = ("position",)
+
+
+@admin.register(EscalationPolicy)
+class EscalationPolicyAdmin(admin.ModelAdmin[EscalationPolicy]):
+    list_display = ("name", "repeating", "frequency", "created_at")
+    list_filter = ("repeating",)
+    search_fields = ("name", "rules__users__email", "rules__users__name")
+    readonly_fields = ("created_at",)
+    inlines = (RuleInline,)

@@ -1,0 +1,153 @@
+"""The form of an escalation policy: its name and its rules, which are edited together."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.http import QueryDict
+
+from accounts.models import Role, User
+from oncall.models import EscalationPolicy
+from oncall.services import DEFAULT_TIMEOUT, RuleData
+
+PREFIX = "rules"
+MAX_RULES = 20
+MAX_MINUTES = 1440
+
+
+class PolicyForm(forms.Form):
+    name = forms.CharField(max_length=255, help_text="The team or the service it is for.")
+    repeating = forms.BooleanField(
+        label="Start again when nobody has answered", required=False, help_text="Otherwise every rule asks once."
+    )
+    frequency = forms.IntegerField(
+        label="Rounds in all", min_value=2, max_value=9, required=False, help_text="From 2 to 9."
+    )
+
+    def __init__(self, *args: Any, policy: EscalationPolicy | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.policy_id = policy.pk if policy else None
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        candidate = EscalationPolicy(pk=self.policy_id, name=name)
+        candidate._state.adding = self.policy_id is None  # so that a policy does not collide with itself
+        try:
+            candidate.validate_constraints()
+        except ValidationError as error:
+            raise ValidationError(error.messages) from error
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if not data.get("repeating"):
+            self.errors.pop("frequency", None)  # the field is not shown then
+            data["frequency"] = 1
+        elif "frequency" in data and data["frequency"] is None:
+            self.add_error("frequency", "Say how many rounds there are, from 2 to 9.")
+        return data
+
+
+class RuleForm(forms.Form):
+    users = forms.MultipleChoiceField(
+        label="Who is asked",
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": "Choose at least one person, or remove this rule."},
+    )
+    escalation_timeout = forms.IntegerField(
+        label="Minutes to answer",
+        min_value=1,
+        max_value=MAX_MINUTES,
+        error_messages={
+            "min_value": "At least 1 minute.",
+            "max_value": "At most 1440 minutes, which is a day.",
+            "invalid": "Write a whole number of minutes.",
+            "required": "Say how many minutes people have to answer.",
+        },
+    )
+
+    def __init__(self, *args: Any, people: list[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["users"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = people
+
+    def rule(self) -> RuleData:
+        return RuleData(self.cleaned_data["escalation_timeout"], [int(pk) for pk in self.cleaned_data["users"]])
+
+
+RuleFormSet = forms.formset_factory(
+    RuleForm, extra=0, min_num=1, max_num=MAX_RULES, validate_min=True, validate_max=True
+)
+
+
+def people(policy: EscalationPolicy | None = None) -> list[tuple[str, str]]:
+    """Return who can be chosen: active responders, and whoever the policy names already."""
+    choosable = Q(is_active=True, role__in=(Role.ADMIN, Role.MEMBER))
+    if policy is not None:
+        choosable |= Q(pk__in=User.objects.filter(escalation_rules__policy=policy).values("pk"))
+    users = sorted(User.objects.filter(choosable), key=lambda user: str(user).lower())
+    return [(str(user.pk), str(user) if user.is_active else f"{user} (not active)") for user in users]
+
+
+def stored_rules(policy: EscalationPolicy) -> list[dict[str, Any]]:
+    """Return the policy's rules as initial values of the formset."""
+    return [
+        {
+            "escalation_timeout": rule.escalation_timeout,
+            "users": [str(user.pk) for user in rule.users.all()],
+        }
+        for rule in policy.rules.prefetch_related("users")
+    ]
+
+
+def new_rule(users: list[str] | None = None) -> dict[str, Any]:
+    return {"escalation_timeout": DEFAULT_TIMEOUT, "users": users or []}
+
+
+@dataclass
+class Draft:
+    """The rules as they stand in an unsaved form, whatever has been typed into them."""
+
+    rules: list[dict[str, Any]]
+    focus: str = ""
+    """The id of what the keyboard's user goes on from."""
+
+    @classmethod
+    def typed(cls, data: QueryDict) -> "Draft":
+        try:
+            total = min(max(int(data.get(f"{PREFIX}-TOTAL_FORMS", "0")), 0), MAX_RULES)
+        except ValueError:
+            total = 0
+        return cls(
+            [
+                {
+                    "escalation_timeout": data.get(f"{PREFIX}-{index}-escalation_timeout", ""),
+                    "users": data.getlist(f"{PREFIX}-{index}-users"),
+                }
+                for index in range(total)
+            ]
+        )
+
+    def apply(self, action: str) -> None:
+        """Do what a button says: `add`, or `remove`, `up`, `down` with the number of a rule, such as `up-2`."""
+        verb, _, position = action.partition("-")
+        index = int(position) if position.isdecimal() and int(position) < len(self.rules) else None
+        if verb == "add" and len(self.rules) < MAX_RULES:
+            self.rules.append(new_rule())
+            self.focus = f"{PREFIX}-{len(self.rules) - 1}"
+        elif verb == "remove" and index is not None and len(self.rules) > 1:
+            del self.rules[index]
+            self.focus = f"{PREFIX}-{min(index, len(self.rules) - 1)}"
+        elif verb in ("up", "down") and index is not None:
+            self._move(index, -1 if verb == "up" else 1)
+
+    def _move(self, index: int, by: int) -> None:
+        last = len(self.rules) - 1
+        target = min(max(index + by, 0), last)
+        self.rules.insert(target, self.rules.pop(index))
+        # The button that was pressed is gone at either end of the list; the other one goes on.
+        onward = {0: "down", last: "up"}.get(target, "up" if by < 0 else "down")
+        self.focus = f"{PREFIX}-{target}-{onward}"
