@@ -25,7 +25,7 @@ env = environ.FileAwareEnv()  # type: ignore[no-untyped-call]
 ILERT_DATA_DIR = Path(env("ILERT_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 HOST: str = env("HOST", default="0.0.0.0")  # noqa: S104  # nosec B104: tools must reach the webhook
 PORT: int = env.int("PORT", default=8000)
-PUBLIC_URL: str = env("PUBLIC_URL", default=f"http://localhost:{PORT}").rstrip("/")
+PUBLIC_URL: str = (env("PUBLIC_URL", default="") or f"http://localhost:{PORT}").rstrip("/")
 if urlsplit(PUBLIC_URL).scheme not in ("http", "https") or not urlsplit(PUBLIC_URL).hostname:
     raise ImproperlyConfigured(
         f"PUBLIC_URL must be an http or https address such as https://ilert.example.com, not {PUBLIC_URL!r}."
@@ -41,7 +41,9 @@ ILERT_ENCRYPTION_KEYS: list[str] = env.list("ILERT_ENCRYPTION_KEY", default=[]) 
 
 # Every link is built from PUBLIC_URL, never from the Host header; unset means that nobody has said yet how
 # this installation is reached, so that a newcomer on another address is not turned away.
-ALLOWED_HOSTS = [urlsplit(PUBLIC_URL).hostname, "localhost", "127.0.0.1", "[::1]"] if "PUBLIC_URL" in env else ["*"]
+ALLOWED_HOSTS = (
+    [urlsplit(PUBLIC_URL).hostname, "localhost", "127.0.0.1", "[::1]"] if env("PUBLIC_URL", default="") else ["*"]
+)
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 
 ILERT_ADMIN_EMAIL: str = env("ILERT_ADMIN_EMAIL", default="admin@localhost")
@@ -119,7 +121,7 @@ FORM_RENDERER = "ilert.forms.FieldRenderer"
 
 # PostgreSQL holds the truth.
 
-EMBEDDED_DATABASE = "DATABASE_URL" not in env
+EMBEDDED_DATABASE = not env("DATABASE_URL", default="")
 DATABASE: dict[str, Any] = environ.Env.db_url_config(  # type: ignore[no-untyped-call]
     paths.database_url(ILERT_DATA_DIR) if EMBEDDED_DATABASE else env("DATABASE_URL")
 )
@@ -135,7 +137,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Valkey or Redis rings the bell.
 
-EMBEDDED_REDIS = "REDIS_URL" not in env
+EMBEDDED_REDIS = not env("REDIS_URL", default="")
 REDIS_URL: str = paths.redis_url(ILERT_DATA_DIR) if EMBEDDED_REDIS else env("REDIS_URL")
 CELERY_BROKER_URL: str = env(
     "CELERY_BROKER_URL", default=paths.broker_url(ILERT_DATA_DIR) if EMBEDDED_REDIS else REDIS_URL
@@ -224,7 +226,7 @@ CONTENT_SECURITY_POLICY = {
 # Mail: without EMAIL_URL into the local outbox page, so that a newcomer sees what would have been sent.
 
 EMAIL_BACKEND = "notifications.mail.OutboxBackend"
-if "EMAIL_URL" in env:
+if env("EMAIL_URL", default=""):
     vars().update(env.email_url("EMAIL_URL"))
 EMAIL_TIMEOUT = 8
 DEFAULT_FROM_EMAIL: str = env("DEFAULT_FROM_EMAIL", default=f"ilert <ilert@{urlsplit(PUBLIC_URL).hostname}>")

@@ -29,6 +29,8 @@ PATHS = [
     "/alert-sources/new/sematext",
     "/alert-sources/1/",
     "/alert-sources/1/edit",
+    "/alert-sources/1/events",
+    "/alert-sources/1/events/1",
     "/alert-sources/1/delete",
     "/profile",
     "/profile/contact-methods/add/email",

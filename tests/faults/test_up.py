@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import pty
@@ -15,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -26,6 +28,23 @@ pytestmark = pytest.mark.faults
 
 Starter = Callable[..., Up]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make mounts or become somebody else")
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of an installation that was started once and stopped."""
+    first = Up(tmp_path_factory.mktemp("first") / "var")
+    try:
+        first.runs().stop()
+    finally:
+        first.end()
+    return first.data_dir
+
+
+@pytest.fixture
+def warm(place: Path, stopped: Path) -> None:
+    """Give this test an installation that has been started before."""
+    shutil.copytree(stopped, place / "var", ignore=shutil.ignore_patterns("run"))
 
 
 def query(data_dir: Path, statement: str) -> list[tuple[object, ...]]:
@@ -49,13 +68,14 @@ def test_first_start_shows_how_to_sign_in_and_the_second_keeps_the_data(up: Star
     assert query(second.data_dir, "SELECT answer FROM kept") == [(42,)]
 
 
+@pytest.mark.usefixtures("warm")
 def test_warm_start_shows_a_page_within_five_seconds(up: Starter) -> None:
-    up().runs().stop()
     started = time.monotonic()
     up().serves(timeout=5)
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.usefixtures("warm")
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_leaves_nothing(up: Starter, sig: signal.Signals) -> None:
     running = up().runs()
@@ -75,6 +95,7 @@ def test_ctrl_c_during_the_first_start_leaves_nothing_half(up: Starter) -> None:
     up().runs().serves()
 
 
+@pytest.mark.usefixtures("warm")
 def test_killed_parent_takes_everybody_along_and_the_next_start_has_the_data(up: Starter) -> None:
     running = up().runs()
     query(running.data_dir, "CREATE TABLE kept AS SELECT 42 AS answer")
@@ -88,6 +109,7 @@ def test_killed_parent_takes_everybody_along_and_the_next_start_has_the_data(up:
     assert query(again.data_dir, "SELECT answer FROM kept") == [(42,)]
 
 
+@pytest.mark.usefixtures("warm")
 def test_start_right_after_a_kill_waits_for_the_old_processes(up: Starter) -> None:
     for _ in range(3):
         running = up().runs()
@@ -96,16 +118,19 @@ def test_start_right_after_a_kill_waits_for_the_old_processes(up: Starter) -> No
     up().runs().serves()
 
 
+@pytest.mark.usefixtures("warm")
 def test_everything_killed_at_once_keeps_what_was_committed(up: Starter) -> None:
     running = up().runs()
     query(running.data_dir, "CREATE TABLE kept AS SELECT generate_series(1, 1000) AS n")
     for process in running.family():
-        os.kill(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # went with the one before
+            os.kill(process.pid, signal.SIGKILL)
     running.popen.wait()
     again = up().runs()
     assert query(again.data_dir, "SELECT count(*) FROM kept") == [(1000,)]
 
 
+@pytest.mark.usefixtures("warm")
 @pytest.mark.parametrize("name", ["ilert-web", "ilert-worker", "ilert-ticker", "postgres", "valkey-server"])
 def test_killed_child_is_started_again(up: Starter, name: str) -> None:
     running = up().runs()
@@ -124,6 +149,7 @@ def _other(running: Up, name: str, old: Process) -> bool:
     return any(process.name == name and process != old for process in found)
 
 
+@pytest.mark.usefixtures("warm")
 def test_killed_worker_takes_its_pool_along(up: Starter) -> None:
     running = up().runs()
     pool = family(running.member("ilert-worker").pid)[1:]
@@ -132,6 +158,7 @@ def test_killed_worker_takes_its_pool_along(up: Starter) -> None:
     eventually(lambda: not any(process.alive for process in pool), 5, "the end of the pool")
 
 
+@pytest.mark.usefixtures("warm")
 def test_hangup_changes_the_web_process_without_refusing_anybody(up: Starter) -> None:
     running = up().runs()
     running.serves()
@@ -166,6 +193,7 @@ def test_hangup_changes_the_web_process_without_refusing_anybody(up: Starter) ->
     assert answered > 20
 
 
+@pytest.mark.usefixtures("warm")
 def test_closed_terminal_stops_everything(up: Starter, place: Path) -> None:
     pid, terminal = pty.fork()
     if pid == 0:
@@ -184,6 +212,7 @@ def test_closed_terminal_stops_everything(up: Starter, place: Path) -> None:
     assert not any(process.alive for process in everyone)
 
 
+@pytest.mark.usefixtures("warm")
 def test_output_that_nobody_reads_holds_nobody(up: Starter, place: Path) -> None:
     """Ctrl-S in the terminal, or a pager: pages are still served and dead processes still replaced."""
     port = free_port()
@@ -235,6 +264,7 @@ def test_port_taken_is_one_sentence(up: Starter) -> None:
     assert "Traceback" not in refused.output
 
 
+@pytest.mark.usefixtures("warm")
 def test_second_up_on_the_same_data_says_who_has_it(up: Starter) -> None:
     running = up().runs()
     second = up()
@@ -264,19 +294,16 @@ def test_full_disk_is_one_sentence(up: Starter, place: Path) -> None:
 @as_root
 def test_disk_that_fills_up_later_is_survived(up: Starter, place: Path) -> None:
     running = up(command=on_small_disk(place / "var", "700m")).runs()
+    # Its mounts are its own; the way to them leads through its view of the file system.
     inside = Path(f"/proc/{running.popen.pid}/root") / str(running.data_dir).lstrip("/")
-    query_there = paths.database_url(inside)
+    query_there = f"postgres://ilert@/ilert?host={quote(str(inside / 'run'), safe='')}"
     with psycopg.connect(query_there, autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     filler = inside / "filler"
-    with filler.open("wb") as file, pytest.raises(OSError, match="No space left"):
-        while True:
-            file.write(bytes(1 << 20))
-            file.flush()
-    with pytest.raises(psycopg.Error), psycopg.connect(query_there, autocommit=True) as connection:
-        for _ in range(40):
-            connection.execute("CREATE TABLE IF NOT EXISTS big AS SELECT repeat(md5(n::text), 100) FROM generate_series(1, 9999) n")
-            connection.execute("INSERT INTO big SELECT repeat(md5(n::text), 100) FROM generate_series(1, 9999) n")
+    with pytest.raises(OSError, match="No space left"):
+        fill(filler)
+    with pytest.raises(psycopg.Error):
+        write_much(query_there)
     filler.unlink()
 
     def readable() -> bool:
@@ -290,6 +317,19 @@ def test_disk_that_fills_up_later_is_survived(up: Starter, place: Path) -> None:
     running.serves(timeout=20)
 
 
+def fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 20))
+
+
+def write_much(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE big (filler text)")
+        for _ in range(40):
+            connection.execute("INSERT INTO big SELECT repeat(md5(n::text), 100) FROM generate_series(1, 9999) n")
+
+
 def on_small_disk(data_dir: Path, size: str) -> list[str]:
     """A command that runs `up` with its data on a small disk of its own, seen by nobody else and gone with it."""
     data_dir.mkdir(exist_ok=True)
@@ -300,29 +340,29 @@ def on_small_disk(data_dir: Path, size: str) -> list[str]:
 @as_root
 def test_ordinary_user_needs_nothing_special(up: Starter, place: Path) -> None:
     """The tree and its packages mounted where that user can read them; nothing about the user exists but the number."""
-    python = "/usr/bin/python3"
-    version = subprocess.run([python, "-c", "import sys; print(*sys.version_info[:2])"], capture_output=True, text=True)
-    if version.stdout.split() != [str(part) for part in sys.version_info[:2]]:
-        pytest.skip("the packages are not for the system's Python, and the other may be out of the user's reach")
     packages = next(path for path in sys.path if path.endswith("site-packages"))
-    for name in ("tree", "packages", "home"):
+    for name in ("tree", "packages", "python", "home"):
         (place / name).mkdir()
     shutil.chown(place / "home", 65534, 65534)
     script = (
-        'mount --bind "$1" "$2/tree" && mount --bind "$3" "$2/packages" && cd "$2/tree" && '
-        'exec setpriv --reuid=65534 --regid=65534 --clear-groups "$4" manage.py up'
+        'mount --bind "$1" tree && mount --bind "$2" packages && mount --bind "$3" python && '
+        'export PATH="$PWD/python/bin:$PATH" LD_LIBRARY_PATH="$PWD/python/lib" && cd tree && '
+        'exec setpriv --reuid=65534 --regid=65534 --clear-groups "python$4" manage.py up'
     )
-    command = ["unshare", "--mount", "sh", "-c", script, "sh", str(ROOT), str(place), packages, python]
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    command = ["env", "-C", str(place), "unshare", "--mount", "sh", "-c", script, "sh"]
+    command += [str(ROOT), packages, sys.base_prefix, version]
     running = up(place / "home" / "var", command=command, PYTHONPATH=str(place / "packages"), HOME=str(place / "home"))
     running.runs()
     running.serves()
-    assert {os.stat(f"/proc/{process.pid}").st_uid for process in running.family()} == {65534}
+    assert {Path(f"/proc/{process.pid}").stat().st_uid for process in running.family()} == {65534}
     everyone = running.family()
     running.popen.kill()
     running.popen.wait()
     eventually(lambda: not any(process.alive for process in everyone), 5, f"the end of {everyone}")
 
 
+@pytest.mark.usefixtures("warm")
 def test_valkey_that_cannot_read_its_file_starts_without_it(up: Starter) -> None:
     running = up().runs()
     running.stop()
@@ -333,13 +373,22 @@ def test_valkey_that_cannot_read_its_file_starts_without_it(up: Starter) -> None
     assert list(again.data_dir.glob("valkey.unreadable-*"))
 
 
+@pytest.mark.usefixtures("warm")
 def test_any_command_finds_the_engines_of_a_running_up(up: Starter) -> None:
     running = up().runs()
     done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "-v0", "-c", "from django.db import connection as c; c.ensure_connection(); print('found')"],
+        [
+            sys.executable,
+            "manage.py",
+            "shell",
+            "-v0",
+            "-c",
+            "from django.db import connection as c; c.ensure_connection(); print('found')",
+        ],
         cwd=ROOT,
         env=environment(ILERT_DATA_DIR=str(running.data_dir)),
         capture_output=True,
+        check=False,
         text=True,
         timeout=20,
     )

@@ -1,0 +1,34 @@
+# Every target sets up what it needs first; `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help up test check e2e faults lock
+
+PYTHON_BIN := .venv/bin/python
+# Throwaway PostgreSQL and Valkey, unless DATABASE_URL and REDIS_URL point at real ones.
+ON_ENGINES := $(PYTHON_BIN) -m ilert.embedded run --
+# More for pytest: make test ARGS="-k sematext -x"
+ARGS ?=
+
+help: ## List the targets
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+up: ## Run everything here; prints the address, Ctrl-C stops it (PORT=8001 make up for another port)
+	@bin/setup runtime && exec $(PYTHON_BIN) manage.py up
+
+test: ## Run the tests on PostgreSQL and Valkey of their own
+	@bin/setup dev && exec $(ON_ENGINES) .venv/bin/pytest $(ARGS)
+
+check: ## Format, lint, types, import contract, templates, migrations, deployment checks
+	@bin/setup dev && exec $(ON_ENGINES) bin/check
+
+e2e: ## Run the browser tests in real Chromium
+	@bin/setup dev && exec $(ON_ENGINES) .venv/bin/pytest tests/e2e -m e2e $(ARGS)
+
+faults: ## Kill real processes and see what is left
+	@bin/setup dev && exec .venv/bin/pytest tests/faults -m faults $(ARGS)
+
+lock: ## Write requirements/*.txt anew from requirements/*.in
+	@bin/setup dev && .venv/bin/pip install --quiet --disable-pip-version-check uv
+	@for name in base dev; do \
+		.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+			requirements/$$name.in -o requirements/$$name.txt || exit 1; \
+	done

@@ -1,0 +1,1 @@
+"""PostgreSQL and Valkey as wheels: started on unix sockets, owned by the process that started them."""
