@@ -12,7 +12,16 @@ class AlertSourceAdmin(admin.ModelAdmin[AlertSource]):
     list_filter = ("integration_type", "active", "escalation_policy")
     list_select_related = ("escalation_policy",)
     search_fields = ("name",)
-    fields = ("name", "integration_type", "escalation_policy", "active", "created_at")
+    fields = (
+        "name",
+        "integration_type",
+        "escalation_policy",
+        "priority",
+        "auto_resolution_minutes",
+        "grouping",
+        "active",
+        "created_at",
+    )
     # A key says which kind of tool it is for, so the kind stays as it is.
     readonly_fields = ("integration_type", "created_at")
 
