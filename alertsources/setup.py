@@ -1,10 +1,31 @@
 """What the set-up page has to say about addresses."""
 
 import ipaddress
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest
+
+
+@dataclass(frozen=True)
+class Address:
+    """A webhook URL in its parts, for tools whose forms ask for each by itself."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    events: str
+    """The URL of the events API, for senders that have the key in the body."""
+    key: str
+
+
+def address_of(url: str) -> Address:
+    """Take a webhook URL, `…/events/<integration>/<key>`, apart."""
+    parts = urlsplit(url)
+    events, _, key = url.rsplit("/", 2)
+    return Address(parts.scheme, *_host_and_port(parts.netloc, parts.scheme), parts.path, events, key)
 
 
 def is_loopback(host: str) -> bool:

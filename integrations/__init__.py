@@ -1,13 +1,17 @@
 """Adapters: what tools send goes in, events come out. A new one is its file and one line in `ALL`."""
 
-from integrations.base import Event, EventType, Integration, Link, Priority
+from integrations.api import Api
+from integrations.base import Event, EventType, Grouping, Integration, Link, Priority
+from integrations.eswatcher import ElasticsearchWatcher
 from integrations.payload import Payload, PayloadError
+from integrations.prometheus import Prometheus
 from integrations.sematext import Sematext
 
 __all__ = [
     "ALL",
     "Event",
     "EventType",
+    "Grouping",
     "Integration",
     "Link",
     "Payload",
@@ -18,7 +22,12 @@ __all__ = [
     "get",
 ]
 
-ALL: tuple[Integration, ...] = (Sematext(),)
+ALL: tuple[Integration, ...] = (
+    Sematext(),
+    ElasticsearchWatcher(),
+    Prometheus(),
+    Api(),
+)
 
 
 def get(slug: str) -> Integration | None:

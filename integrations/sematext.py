@@ -2,17 +2,17 @@
 
 The names of the fields are typed into Sematext's hook form by a person, their values are filled in by Sematext
 (https://sematext.com/docs/integration/alerts-webhooks-custom-params/); with "Send data as: Json" every value arrives
-as a string. `title` is constantly "Sematext" and `url` is documented as the webhook's own URL, so neither tells
-anything about the problem.
+as a string. Sematext adds fields of its own, such as `ruleId` and `filters`. `title` is constantly "Sematext" and
+`url` is documented as the webhook's own URL, so neither tells anything about the problem.
 """
 
-import re
-from datetime import UTC, datetime
+from typing import Any
 
-from integrations.base import Event, EventType, Integration, Link, PayloadError
-from integrations.payload import Fields, Payload
+from integrations.base import Event, EventType, Integration, Link, PayloadError, links
+from integrations.payload import MAX_DETAILS, Fields, Payload, as_text, moment, one_line, shortened
+from integrations.sematext_text import without_values
 
-KNOWN_FIELDS = (
+FIELDS = (
     "backToNormal",
     "ruleType",
     "description",
@@ -24,27 +24,11 @@ KNOWN_FIELDS = (
     "alertName",
     "troubleshootUrl",
 )
+# People also type `rule_type` or `Rule-Type`: the fields of a picture in Sematext's documents are spelt like that.
+DOCUMENTED = frozenset((*FIELDS, "applicationToken", "url"))
+SPELLINGS = {name.lower(): name for name in DOCUMENTED}
 # The text of the hook form's button "Send Test Notification".
 TEST_TEXT = "your notification hook was successfully tested"
-STATE_WORD = r"(?:back to normal|recovered|recovery|resolved|ok|normal|alert|triggered|warning|critical)"
-PREFIX_WORDS = re.compile(rf"^\s*(?:(?:\[{STATE_WORD}\]\s*[:\-–!]?|{STATE_WORD}\s*[:\-–!])\s*)+")
-RECOVERY_WORDS = re.compile(
-    r"\b(?:is |are |has |have |was |now |been )*(?:back to normal|recovered|returned to normal|resolved|no longer)\b"
-)
-UNIT = (
-    r"(?:%|percent|ns|us|µs|ms|secs?|seconds?|s|mins?|minutes?|m|hours?|hrs?|h|days?|d|"
-    r"bytes?|[kmgtp]i?b(?:/s)?|b/s|[kmg]bit/s|[kmg]bps|bps|"
-    r"(?:requests?|reqs?|ops|operations?|errors?|events?|docs?|messages?|queries)(?:/\w+)?|rps|qps|/s|/min|hz|°c)"
-)
-NUMBER = r"[-+]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?"
-COMPARISON = (
-    r"(?:>=|<=|==|!=|>|<|=|≥|≤|"
-    r"\b(?:above|below|over|under|exceed(?:s|ed|ing)?|reach(?:es|ed)?|greater than|less than|more than|fewer than|"
-    r"higher than|lower than|at least|at most|equals?(?: to)?|dropped to|rose to|fell to|value is|value was|value of|"
-    r"currently|threshold(?: of)?)\b)"
-)
-VALUE_WITH_UNIT = re.compile(rf"(?<![\w.:/@#-]){NUMBER}\s?{UNIT}(?![\w-])")
-VALUE_AFTER_COMPARISON = re.compile(rf"({COMPARISON}\s*:?\s*){NUMBER}(?:\s?{UNIT})?(?![\w:-]|\.\d)")
 
 
 class Sematext(Integration):
@@ -60,53 +44,52 @@ class Sematext(Integration):
     secret_fields = ("applicationToken",)
 
     def parse(self, payload: Payload) -> list[Event]:
-        fields = payload.fields()
-        if not fields.has_any(KNOWN_FIELDS):
+        fields = Fields(_as_documented(payload.fields().values))
+        if not fields.has_any(FIELDS):
             raise PayloadError(
                 "No field that Sematext sends was found. Expected at least “description” and “backToNormal”, "
                 "as in the parameters on the alert source's page."
             )
         description = fields.text("description")
+        summary = one_line(description) or one_line(fields.loose("alertName")) or _summary_without_text(fields)
         return [
             Event(
                 type=_event_type(fields, description),
-                summary=description or fields.text("alertName") or _summary_without_text(fields),
+                summary=summary,
+                details="" if summary == description else shortened(description, MAX_DETAILS),
                 key=_key(fields, description),
                 scope=_scope(fields),
                 links=_links(fields),
                 fields=fields.readable(),
-                occurred_at=_occurred_at(fields.text("createTimestamp")),
+                occurred_at=moment(fields.loose("createTimestamp")),
             )
         ]
 
 
-def without_values(description: str) -> str:
-    """Return a description without what differs between an alert and its recovery.
-
-    Values go: a number with a unit, or one after a comparison. Recovery words go. Names, addresses, ports and
-    ordinals stay (`web-1`, `10.0.0.7`, `port 8080`, "host 2"): in doubt a second page beats a swallowed one.
-    """
-    text = " ".join(description.lower().split())
-    text = PREFIX_WORDS.sub("", text)
-    text = RECOVERY_WORDS.sub(" ", text)
-    text = VALUE_AFTER_COMPARISON.sub(r"\1#", text)
-    text = VALUE_WITH_UNIT.sub("#", text)
-    return " ".join(text.split()).rstrip(" .!")
+def _as_documented(values: Any) -> dict[str, Any]:
+    """Return the fields under their documented names, however a person has spelt them in the hook form."""
+    named: dict[str, Any] = {}
+    for name, value in values.items():
+        if name in DOCUMENTED:
+            named[name] = value
+            continue
+        documented = SPELLINGS.get(name.replace("_", "").replace("-", "").lower(), name)
+        named[name if documented in values else documented] = value
+    return named
 
 
 def _event_type(fields: Fields, description: str) -> EventType:
-    if TEST_TEXT in description.lower():
+    if description.lower().startswith(TEST_TEXT):
         return EventType.TEST
     return EventType.RESOLVE if fields.boolean("backToNormal") else EventType.ALERT
 
 
 def _key(fields: Fields, description: str) -> str:
     """Return what tells one problem from another; Sematext sends no id of the alert itself."""
+    filters = _filters(fields.values.get("filters"))
     if rule := fields.text("ruleId"):
-        return _joined("rule", rule, fields.text("filters"))
-    return _joined(
-        fields.text("applicationId"), fields.text("ruleType"), fields.text("filters"), without_values(description)
-    )
+        return _joined("rule", rule, filters)
+    return _joined(fields.text("applicationId"), fields.text("ruleType"), filters, without_values(description))
 
 
 def _scope(fields: Fields) -> str:
@@ -116,26 +99,30 @@ def _scope(fields: Fields) -> str:
     return _joined(fields.text("applicationId"), fields.text("ruleType"))
 
 
+def _filters(value: Any) -> str:
+    """Return the tags of a rule with Group-by in one order.
+
+    They came as the text of a Java map, `{os.host=web-1, disk=/var}`; JSON is taken as well.
+    """
+    if isinstance(value, dict):
+        pairs = [f"{name}={as_text(item)}" for name, item in value.items()]
+    elif isinstance(value, list):
+        pairs = [as_text(item) for item in value]
+    elif isinstance(value, str) and value.strip()[:1] == "{" and value.strip()[-1:] == "}":
+        pairs = value.strip()[1:-1].split(", ")
+    else:
+        return "" if value is None else as_text(value).strip()
+    pairs = sorted(pair for pair in pairs if pair.strip())
+    return "{" + ", ".join(pairs) + "}" if pairs else ""
+
+
 def _joined(*parts: str) -> str:
     return " / ".join(part for part in parts if part)
 
 
 def _summary_without_text(fields: Fields) -> str:
-    return _joined("Sematext alert", fields.text("ruleType"), fields.text("applicationId"))
+    return one_line(_joined("Sematext alert", fields.text("ruleType"), fields.text("applicationId")))
 
 
 def _links(fields: Fields) -> tuple[Link, ...]:
-    url = fields.text("troubleshootUrl")
-    return (Link("Alert details in Sematext", url),) if url else ()
-
-
-def _occurred_at(text: str) -> datetime | None:
-    """Read Sematext's creation time. Its format is not documented: ISO 8601, or seconds or milliseconds since 1970."""
-    try:
-        if re.fullmatch(r"\d{9,13}(?:\.\d+)?", text):
-            seconds = float(text)
-            return datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, UTC)
-        moment = datetime.fromisoformat(text)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return links(("Alert details in Sematext", fields.loose("troubleshootUrl")), ("Sematext", fields.loose("url")))
