@@ -35,7 +35,9 @@ ENTRIES = (
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
     """Context processor: `navigation` is the list of entries for this viewer."""
-    if not request.user.is_authenticated:
+    # A request that failed before anybody was recognised gets its error page too.
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
         return {"navigation": []}
     return {"navigation": [item for entry in ENTRIES if entry.shown(request) and (item := _item(entry, request))]}
 

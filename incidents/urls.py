@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from incidents.intake.api import EventsView
+from incidents.intake.api import EventsView, unknown_path
 from incidents.views import health, links, pages, sources
 
 urlpatterns = [
@@ -21,4 +21,5 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     re_path(r"^api/(?:v1/)?events/?$", EventsView.as_view(), name="events-api"),
     re_path(r"^api/(?:v1/)?events/(?P<integration>[^/]+)/(?P<key>[^/]+)/?$", EventsView.as_view(), name="events"),
+    re_path(r"^api/", unknown_path),
 ]

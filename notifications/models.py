@@ -111,6 +111,8 @@ class Notification(models.Model):
                 condition=Q(state__in=["planned", "sending"]),
                 name="notifications_due",
             ),
+            # How many are being sent through a channel right now.
+            models.Index(fields=["channel"], condition=Q(state="sending"), name="notifications_sending"),
             models.Index(fields=["user", "-created_at"], name="notifications_by_user"),
         ]
         constraints = [

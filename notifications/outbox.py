@@ -5,12 +5,12 @@ message is due, or, while it is being sent, when its lease runs out and the send
 """
 
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from notifications.channels import DeliveryError
 from notifications.models import Attempt, ContactMethod, Notification
@@ -19,6 +19,8 @@ State = Notification.State
 # A send takes 8 s at most and a task 12 s, so whoever holds a lease for longer is dead.
 LEASE = timedelta(seconds=15)
 RETRY_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (5, 10, 20, 40, 80, 160))
+# At one time through one channel.
+SENDERS = 4
 MAX_RETRY_AFTER = timedelta(minutes=5)
 _NAMESPACE = uuid.UUID("6a8f4f0e-3a55-4b8e-9d8c-0f6f3c7a1c11")
 
@@ -56,8 +58,12 @@ def insert(notifications: list[Notification]) -> None:
 
 
 def due_ids(now: datetime, limit: int) -> list[uuid.UUID]:
-    """Return the ids of the messages that somebody has to look at, the longest waiting first."""
-    return list(_due(now).order_by("due_at").values_list("pk", flat=True)[:limit])
+    """Return the ids of the messages that somebody has to look at: of each channel the longest waiting first.
+
+    The channels take turns, so that a heap of messages in one leaves the others their places.
+    """
+    ranked = _due(now).annotate(place=Window(RowNumber(), partition_by="channel", order_by="due_at"))
+    return list(ranked.order_by("place", "due_at").values_list("pk", flat=True)[:limit])
 
 
 def oldest_due_at(now: datetime) -> datetime | None:
@@ -66,7 +72,10 @@ def oldest_due_at(now: datetime) -> datetime | None:
 
 @transaction.atomic
 def start(notification_id: uuid.UUID, now: datetime) -> Notification | None:
-    """Take the lease of a message that is due. None if somebody else has it, or there is nothing to send any more."""
+    """Take the lease of a message that is due.
+
+    None if somebody else has it, if there is nothing to send any more, or if the channel is busy: then it stays due.
+    """
     notification = (
         _due(now)
         .filter(pk=notification_id)
@@ -75,6 +84,8 @@ def start(notification_id: uuid.UUID, now: datetime) -> Notification | None:
         .first()
     )
     if notification is None:
+        return None
+    if _is_busy(notification.channel, now):
         return None
     notification.state = State.SENDING
     notification.lease_until = notification.due_at = now + LEASE
@@ -117,13 +128,13 @@ def hurry(notifications: QuerySet[Notification], now: datetime) -> None:
     notifications.filter(state=State.PLANNED, due_at__gt=now).update(due_at=now)
 
 
-def chunks(ids: list[uuid.UUID], size: int) -> Iterable[list[uuid.UUID]]:
-    for start_at in range(0, len(ids), size):
-        yield ids[start_at : start_at + size]
-
-
 def _due(now: datetime) -> QuerySet[Notification]:
     return Notification.objects.filter(Q(state__in=[State.PLANNED, State.SENDING]), due_at__lte=now)
+
+
+def _is_busy(channel: str, now: datetime) -> bool:
+    """Whether a channel has all the senders it may have: a provider that hangs must not take everybody's."""
+    return Notification.objects.filter(channel=channel, state=State.SENDING, lease_until__gt=now).count() >= SENDERS
 
 
 def _leased(notification: Notification) -> QuerySet[Notification]:

@@ -15,6 +15,7 @@ from notifications.models import Notification, NotificationRule
 from oncall.services import snapshot
 
 BATCH = 500
+VERY_LATE = timedelta(minutes=2)
 
 
 @dataclass
@@ -58,8 +59,8 @@ def _escalate_batch(now: datetime) -> int:
     steps = [(incident, _take_step(incident, rules)) for incident in incidents]
     people = _people(steps)
     for incident, step in steps:
-        _plan_step(plan, incident, step, people)
-        _set_next_due(incident, step, now)
+        reached = _plan_step(plan, incident, step, people)
+        _set_next_due(incident, step, reached, now)
     outbox.insert(plan.notifications)
     LogEntry.objects.bulk_create(plan.entries)
     Incident.objects.bulk_update(incidents, ["run", "next_escalation_at"])
@@ -96,45 +97,54 @@ def _people(steps: list[tuple[Incident, runs.Step]]) -> _People:
     return _People(active.in_bulk(ids), list(active.filter(role=Role.ADMIN).order_by("pk")) if ended else [])
 
 
-def _set_next_due(incident: Incident, step: runs.Step, now: datetime) -> None:
+def _set_next_due(incident: Incident, step: runs.Step, reached: bool, now: datetime) -> None:
     """Count from the old due time: lateness of one step must not add up over the levels.
 
-    Reminders that were missed are not caught up on: one is as good as ten.
+    After an outage that would ask everybody at once, so a level that was asked very late has its minutes from then.
+    A level where nobody could be reached costs no time: the incident stays due and takes its next step at once.
     """
+    if not reached and not step.finished:
+        return
     if step.minutes is None or incident.next_escalation_at is None:
         incident.next_escalation_at = None
         return
-    wait = timedelta(minutes=step.minutes)
-    incident.next_escalation_at += wait
-    if step.finished and incident.next_escalation_at <= now:
-        incident.next_escalation_at = now + wait
+    incident.next_escalation_at = _asked_at(incident.next_escalation_at, now) + timedelta(minutes=step.minutes)
 
 
-def _plan_step(plan: _Plan, incident: Incident, step: runs.Step, people: _People) -> None:
+def _asked_at(due_at: datetime, now: datetime) -> datetime:
+    return now if now - due_at > VERY_LATE else due_at
+
+
+def _plan_step(plan: _Plan, incident: Incident, step: runs.Step, people: _People) -> bool:
+    """Plan what a step asks for. Returns whether there is a way to reach anybody."""
     for level in step.skipped:
         plan.entries.append(entry(incident, Kind.LEVEL_SKIPPED, plan.now, level=level))
     if step.finished:
-        _plan_end(plan, incident, step, people.admins)
-        return
+        return _plan_end(plan, incident, step, people.admins)
     asked = [people.by_id[user_id] for user_id in step.users if user_id in people.by_id]
-    names = ", ".join(str(user) for user in asked) or "nobody who is still here"
+    if not asked:
+        plan.entries.append(entry(incident, Kind.LEVEL_SKIPPED, plan.now, level=step.level))
+        return False
+    names = ", ".join(str(user) for user in asked)
     plan.entries.append(entry(incident, Kind.LEVEL_ASKED, plan.now, level=step.level, round=step.round, people=names))
-    for user in asked:
-        _plan_messages(plan, incident, user, f"{step.round}:{step.level}", incident.summary)
+    place = f"{step.round}:{step.level}"
+    reached = [_plan_messages(plan, incident, user, place, incident.summary) for user in asked]
+    return any(reached)
 
 
-def _plan_end(plan: _Plan, incident: Incident, step: runs.Step, admins: list[User]) -> None:
+def _plan_end(plan: _Plan, incident: Incident, step: runs.Step, admins: list[User]) -> bool:
     """Nobody is left to ask: the admins are told, and told again until somebody looks."""
     nobody = Kind.NOBODY_TO_ASK if len(step.skipped) == len(step.run["rules"]) else Kind.NOBODY_ANSWERED
     reminder = step.run["reminder"]
     if reminder == 1:
         plan.entries.append(entry(incident, nobody, plan.now))
-    for user in admins:
-        _plan_messages(plan, incident, user, f"end:{reminder}", f"Nobody answered: {incident.summary}")
+    title = f"Nobody answered: {incident.summary}"
+    reached = [_plan_messages(plan, incident, user, f"end:{reminder}", title) for user in admins]
+    return any(reached)
 
 
-def _plan_messages(plan: _Plan, incident: Incident, user: User, place: str, title: str) -> None:
-    """Plan one message for each of the person's rules of the incident's priority."""
+def _plan_messages(plan: _Plan, incident: Incident, user: User, place: str, title: str) -> bool:
+    """Plan one message for each of the person's rules of the incident's priority. Returns whether there is any."""
     rules = [rule for rule in user.notification_rules.all() if rule.priority == incident.priority]
     if not rules:
         plan.entries.append(entry(incident, Kind.UNREACHABLE, plan.now, people=str(user)))
@@ -143,6 +153,7 @@ def _plan_messages(plan: _Plan, incident: Incident, user: User, place: str, titl
         notification = _message(plan, incident, rule, place, title)
         plan.notifications.append(notification)
         plan.entries.append(entry(incident, Kind.NOTIFIED, plan.now, notification=notification))
+    return bool(rules)
 
 
 def _message(plan: _Plan, incident: Incident, rule: NotificationRule, place: str, title: str) -> Notification:
@@ -158,7 +169,7 @@ def _message(plan: _Plan, incident: Incident, rule: NotificationRule, place: str
         f"incident:{incident.pk}:{run}:{place}:{rule.user_id}:{rule.pk}",
         rule.contact_method,
         content,
-        incident.next_escalation_at + timedelta(minutes=rule.delay_minutes),
+        _asked_at(incident.next_escalation_at, plan.now) + timedelta(minutes=rule.delay_minutes),
         plan.now,
     )
 

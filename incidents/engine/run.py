@@ -46,8 +46,6 @@ def step(run: dict[str, Any]) -> Step:
         if rule["users"]:
             asked = {"level": index + 1, "users": rule["users"]}
             after = {**run, "next": index + 1, "round": round_number, "asked": asked}
-            if run["single_level"]:
-                after |= {"next": len(run["rules"]), "round": run["rounds"]}
             minutes = None if run["single_level"] else rule["minutes"]
             return Step(tuple(skipped), index + 1, round_number, tuple(rule["users"]), minutes, False, after)
         skipped.append(index + 1)

@@ -1,8 +1,11 @@
 """The DRF door to the intake: the documented API."""
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
-from django.http import UnreadablePostError
+from django.http import HttpRequest, JsonResponse, UnreadablePostError
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -19,6 +22,10 @@ class EventsView(APIView):
     # Whatever a tool may not send is answered by the core, as for every other door.
     http_method_names = ["get", "post", "put", "patch", "delete", "head", "options"]
 
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[JSONRenderer, str]:
+        """Always JSON: whatever a tool says it accepts, its event must not be refused for it."""
+        return JSONRenderer(), "application/json"
+
     @property
     def default_response_headers(self) -> dict[str, str]:
         """None: which methods are allowed depends on the integration, and the core says it."""
@@ -28,7 +35,7 @@ class EventsView(APIView):
         answer = _received(request, integration, key)
         return Response(answer.content, status=answer.status, headers=answer.headers)
 
-    get = post = put = patch = delete = head = options = _answer
+    get = post = put = patch = delete = head = options = http_method_not_allowed = _answer
 
 
 def _received(request: Request, integration: str, key: str) -> Answer:
@@ -45,3 +52,11 @@ def _received(request: Request, integration: str, key: str) -> Answer:
     if not integration:
         return receive_with_key_inside(request.method or "", payload)
     return receive(integration, key, request.method or "", payload)
+
+
+@csrf_exempt
+@login_not_required
+def unknown_path(request: HttpRequest) -> JsonResponse:
+    """Say in JSON that an address below /api/ does not exist: programs read it, and they cannot read a page."""
+    answer = error(404, "NOT_FOUND", "There is nothing at this address. Webhooks go to /api/v1/events/<tool>/<key>.")
+    return JsonResponse(answer.content, status=answer.status)

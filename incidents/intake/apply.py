@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from alertsources.models import AlertSource, Grouping
 from incidents import models, services
@@ -37,6 +38,7 @@ ON CONFLICT (alert_source_id, key_hash) WHERE status < 3 DO UPDATE SET
 RETURNING id, xmax = 0
 """
 REJECTED_KEPT = 100
+AMBIGUOUS_ENTRIES = 50
 ONE_OPEN_KEY = "one open incident"
 
 
@@ -221,21 +223,17 @@ def _still_firing(incident: Incident, event: Event) -> int:
 
 def _resolve_by_scope(source: AlertSource, event: Event, now: datetime) -> _Verdict:
     candidates = _open_of_scope(source, event)
-    if not candidates:
+    first_two = list(candidates.values_list("pk", flat=True)[:2])
+    if not first_two:
+        return _nothing_open([])
+    if len(first_two) > 1:
+        _say_ambiguous(candidates, event, now)
         return _Verdict(
-            Outcome.IGNORED, None, "No open incident belongs to this recovery.", "NO_OPEN_INCIDENT_WITH_KEY"
+            Outcome.AMBIGUOUS, reason="It may belong to any of several open incidents, so none was resolved."
         )
-    if len(candidates) > 1:
-        LogEntry.objects.bulk_create(
-            [
-                entry(incident, Kind.RECOVERY_AMBIGUOUS, now, count=len(candidates), detail=event.summary)
-                for incident in candidates
-            ]
-        )
-        ids = ", ".join(f"#{incident.pk}" for incident in candidates)
-        return _Verdict(Outcome.AMBIGUOUS, reason=f"It may belong to any of {ids}, so none was resolved.")
-    services.resolve(candidates[0].pk, None, now)
-    return _Verdict(Outcome.RESOLVED, candidates[0].pk, "The only open incident it can belong to.")
+    if not services.resolve(first_two[0], None, now).changed:
+        return _nothing_open([])
+    return _Verdict(Outcome.RESOLVED, first_two[0], "The only open incident it can belong to.")
 
 
 def _comment(source: AlertSource, event: Event, now: datetime) -> _Verdict:
@@ -261,21 +259,33 @@ _APPLY = {
 def _addressed(source: AlertSource, event: Event) -> list[Incident]:
     """Return the incidents that an event's key stands for, locked: the open ones, else the newest of them.
 
-    Grouped by key that is one at most; with an incident for each alert it is all that the key has opened.
+    Grouped by key that is one at most; with an incident for each alert it is all that the key has opened. Incidents
+    that were opened under another grouping are found too, as the tool knows nothing of our options.
     """
-    if source.grouping == Grouping.EVENT:
-        common = Incident.objects.filter(alert_source=source, scope_hash=key_hash(_common(event)))
-    else:
-        common = Incident.objects.filter(alert_source=source, key_hash=key_hash(_place(source, event).key))
-    common = common.select_for_update(of=("self",))
-    return list(common.filter(status__lt=Status.RESOLVED).order_by("pk")) or list(common.order_by("-pk")[:1])
-
-
-def _open_of_scope(source: AlertSource, event: Event) -> list[Incident]:
-    if not event.scope or source.grouping != Grouping.KEY:
+    if not event.key:
         return []
-    return list(
-        Incident.objects.filter(alert_source=source, scope_hash=key_hash(event.scope), status__lt=Status.RESOLVED)
-        .order_by("pk")
-        .select_for_update(of=("self",))
+    hashes = {key_hash(event.key), key_hash(_place(source, event).key)}
+    ours = Incident.objects.filter(alert_source=source).select_for_update(of=("self",))
+    matching = Q(key_hash__in=hashes) | Q(scope_hash=key_hash(_common(event)))
+    is_open = Q(status__lt=Status.RESOLVED)
+    return list(ours.filter(is_open, matching).order_by("pk")) or list(
+        ours.filter(key_hash__in=hashes).order_by("-pk")[:1]
+    )
+
+
+def _open_of_scope(source: AlertSource, event: Event) -> QuerySet[Incident]:
+    if not event.scope or source.grouping != Grouping.KEY:
+        return Incident.objects.none()
+    return Incident.objects.filter(
+        alert_source=source, scope_hash=key_hash(event.scope), status__lt=Status.RESOLVED
+    ).order_by("-pk")
+
+
+def _say_ambiguous(candidates: QuerySet[Incident], event: Event, now: datetime) -> None:
+    """Say it on the timelines, once on each: a storm of such recoveries must not cost an entry for every pair."""
+    count = candidates.count()
+    said = LogEntry.objects.filter(incident=OuterRef("pk"), kind=Kind.RECOVERY_AMBIGUOUS)
+    incidents = candidates.exclude(Exists(said))[:AMBIGUOUS_ENTRIES]
+    LogEntry.objects.bulk_create(
+        [entry(incident, Kind.RECOVERY_AMBIGUOUS, now, count=count, detail=event.summary) for incident in incidents]
     )

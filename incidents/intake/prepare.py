@@ -12,8 +12,11 @@ from integrations import Event, Payload
 
 REDACTED = "[removed]"
 # An integration key as alertsources.keys makes them, wherever a tool puts it.
-_ANY_KEY = re.compile(r"il1[a-z]{3}[2-9a-hjkmnp-z]{28}", re.IGNORECASE)
-_ANY_KEY_BYTES = re.compile(_ANY_KEY.pattern.encode(), re.IGNORECASE)
+_ANY_KEY_BYTES = re.compile(rb"il1[a-z]{3}[2-9a-hjkmnp-z]{28}", re.IGNORECASE)
+# Texts may have been shortened in the middle of one.
+_CUT_KEY = re.compile(r"il1[a-z]{3}[2-9a-hjkmnp-z]{8,28}", re.IGNORECASE)
+# Letters, digits and what else a key, a token or a URL is made of. A quote or a backslash stays as it is.
+_ESCAPED_ASCII = re.compile(rb"\\u00(2[d-f]|3[0-9a]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])", re.IGNORECASE)
 # Shorter values would redact half of the text; no tool's token is as short.
 MIN_SECRET = 6
 
@@ -45,11 +48,28 @@ def raw(payload: Payload) -> bytes:
 
 def redact_body(body: bytes, secrets: list[str]) -> bytes:
     """Return `body` without `secrets` and without anything that looks like an integration key."""
+    body = _plain(body)
     body = _ANY_KEY_BYTES.sub(REDACTED.encode(), body)
     for secret in secrets:
         for spelling in _spellings(secret):
             body = body.replace(spelling.encode("utf-8", "replace"), REDACTED.encode())
     return body
+
+
+def redact_text(text: str, secrets: list[str]) -> str:
+    """Return `text` fit to be stored and without secrets. A cut off key is none any more, but goes all the same."""
+    text = _CUT_KEY.sub(REDACTED, clean(text))
+    for secret in secrets:
+        text = text.replace(secret, REDACTED)
+    return text
+
+
+def _plain(body: bytes) -> bytes:
+    """Return `body` as UTF-8 with its letters unescaped: no spelling may carry a secret past the search for it."""
+    encoding = json.detect_encoding(body)
+    if not encoding.startswith("utf-8"):
+        body = body.decode(encoding, "replace").encode("utf-8", "replace")
+    return _ESCAPED_ASCII.sub(lambda found: bytes([int(found[1], 16)]), body)
 
 
 def _spellings(secret: str) -> set[str]:
@@ -77,10 +97,7 @@ def secrets_in(source: AlertSource, payload: Payload, events: Sequence[Event] = 
 
 def _cleaned(event: Event, secrets: list[str]) -> Event:
     def text(value: str) -> str:
-        value = _ANY_KEY.sub(REDACTED, clean(value))
-        for secret in secrets:
-            value = value.replace(secret, REDACTED)
-        return value
+        return redact_text(value, secrets)
 
     return Event(
         type=event.type,
@@ -90,6 +107,7 @@ def _cleaned(event: Event, secrets: list[str]) -> Event:
         scope=text(event.scope),
         priority=event.priority,
         links=tuple(type(link)(text(link.label), text(link.url)) for link in event.links),
+        labels={text(name): text(value) for name, value in event.labels.items()},
         fields={text(name): text(value) for name, value in clean_deep(event.fields).items()},
         occurred_at=event.occurred_at,
     )

@@ -16,7 +16,7 @@ from ilert.common.links import absolute
 from ilert.common.text import clean
 from incidents.engine.bell import bell
 from incidents.intake.apply import Applied, SourceGone, apply, record_rejected
-from incidents.intake.prepare import prepare, raw, redact_body, secrets_in
+from incidents.intake.prepare import prepare, raw, redact_body, redact_text, secrets_in
 from incidents.models import Outcome
 from integrations import Integration, Payload, PayloadError
 
@@ -115,7 +115,9 @@ def _unknown_key() -> Answer:
 
 
 def _reject(source: AlertSource, payload: Payload, reason: str) -> Answer:
-    body = redact_body(raw(payload), secrets_in(source, payload))
+    secrets = secrets_in(source, payload)
+    body = redact_body(raw(payload), secrets)
+    reason = redact_text(reason, secrets)
     record_rejected(source, body, clean(payload.content_type)[:255], clean(reason), database_now())
     return error(400, "BAD_PAYLOAD", reason)
 

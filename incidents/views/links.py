@@ -5,6 +5,7 @@ views need no CSRF token: an ntfy action posts here from a phone that never saw 
 """
 
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -39,6 +40,8 @@ def incident_link_accept(request: HttpRequest, token: str) -> HttpResponse:
     if found is None:
         return _invalid(request)
     incident, person = found
+    if not person.is_responder:
+        raise PermissionDenied("Stakeholders can read incidents, but not accept them.")
     result = services.accept(incident.pk, person, database_now())
     return _page(request, token, result.incident, person, just_accepted=result.changed)
 
@@ -66,6 +69,7 @@ def _page(
         "token": token,
         "just_accepted": just_accepted,
         "is_pending": incident.status == Status.PENDING,
+        "may_accept": person.is_responder,
         "first": services.who_was_first(incident),
     }
     return render(request, "incidents/link.html", context)

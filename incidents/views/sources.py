@@ -11,6 +11,7 @@ from accounts.requests import SignedInRequest
 from alertsources.models import AlertSource
 from ilert.common.clock import database_now
 from ilert.common.paging import keyset_page
+from ilert.common.text import clean
 from incidents.engine.bell import bell
 from incidents.models import Event, Incident, Outcome, Status
 from incidents.trial import send_test_event
@@ -23,7 +24,8 @@ PAGE_SIZE = 50
 @require_GET
 def source_states(request: SignedInRequest) -> HttpResponse:
     """The state and the last event of the sources in `?ids=1,2,3`, as out-of-band swaps for the list."""
-    ids = [int(word) for word in request.GET.get("ids", "").split(",") if word.isdecimal()][:MAX_IDS]
+    ids = [int(word) for word in request.GET.get("ids", "").split(",") if word.isdecimal() and len(word) < 19]
+    ids = ids[:MAX_IDS]
     sources = list(AlertSource.objects.filter(pk__in=ids))
     statuses = dict(
         Incident.objects.filter(alert_source__in=sources, status__lt=Status.RESOLVED)
@@ -80,7 +82,7 @@ def source_activity(request: SignedInRequest, pk: int) -> HttpResponse:
 def source_events(request: SignedInRequest, pk: int) -> HttpResponse:
     """The event log: every request of the tool, what became of it and why."""
     source = get_object_or_404(AlertSource, pk=pk)
-    outcome, words = request.GET.get("outcome", ""), request.GET.get("q", "").strip()
+    outcome, words = request.GET.get("outcome", ""), clean(request.GET.get("q", "")).strip()[:200]
     page = keyset_page(_search(source, outcome, words), request.GET.get("before", ""), PAGE_SIZE)
     context = {
         "source": source,

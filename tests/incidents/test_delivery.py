@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -62,6 +63,10 @@ def notification(source: AlertSource, alice: User, recorder: Recorder) -> Notifi
     return Notification.objects.get()
 
 
+def deliver(ids: list[UUID]) -> int:
+    return sum(delivery.deliver_one(notification_id) for notification_id in ids)
+
+
 def open_incident(source: AlertSource) -> bool:
     answer = receive("sematext", source.integration_key, "POST", Payload(payload("sematext", "alert")))
     return answer.status == 200
@@ -77,7 +82,7 @@ def make_due(notification: Notification) -> None:
 
 
 def test_the_provider_s_answer_is_kept(notification: Notification, recorder: Recorder) -> None:
-    assert delivery.deliver([notification.pk]) == 1
+    assert deliver([notification.pk]) == 1
     row = reload(notification)
     assert (row.state, row.answer, row.due_at, row.lease_until) == (State.ACCEPTED, "taken as 1", None, None)
     ((address, message),) = recorder.sent
@@ -88,7 +93,7 @@ def test_the_provider_s_answer_is_kept(notification: Notification, recorder: Rec
 
 
 def test_a_message_goes_out_once_however_often_it_is_handed_out(notification, recorder: Recorder) -> None:
-    delivery.deliver([notification.pk] * 3)
+    deliver([notification.pk] * 3)
     assert len(recorder.sent) == 1
 
 
@@ -115,13 +120,13 @@ def test_a_temporary_error_is_tried_again_with_the_same_id(notification, recorde
         raise TemporaryError("451 try later")
 
     recorder.behaviour = busy
-    delivery.deliver([notification.pk])
+    deliver([notification.pk])
     row = reload(notification)
     assert (row.state, row.answer) == (State.PLANNED, "451 try later")
     assert timedelta(seconds=3) < row.due_at - database_now() < timedelta(seconds=6)
     recorder.behaviour = lambda: None
     make_due(notification)
-    delivery.deliver([notification.pk])
+    deliver([notification.pk])
     assert {message.id for _, message in recorder.sent} == {str(notification.pk)}
     assert reload(notification).state == State.ACCEPTED
     assert list(Attempt.objects.values_list("number", "succeeded")) == [(1, False), (2, True)]
@@ -132,7 +137,7 @@ def test_the_provider_s_wish_to_wait_is_followed(notification, recorder: Recorde
         raise TemporaryError("429", retry_after=60)
 
     recorder.behaviour = limited
-    delivery.deliver([notification.pk])
+    deliver([notification.pk])
     assert reload(notification).due_at - database_now() > timedelta(seconds=55)
 
 
@@ -143,7 +148,7 @@ def test_trying_comes_to_an_end(notification, recorder: Recorder) -> None:
     recorder.behaviour = busy
     for _ in range(20):
         make_due(notification) if reload(notification).is_open else None
-        delivery.deliver([notification.pk])
+        deliver([notification.pk])
     assert reload(notification).state == State.FAILED
     assert len(recorder.sent) == len(outbox.RETRY_DELAYS) + 1
 
@@ -160,8 +165,8 @@ def test_a_permanent_error_lets_the_next_method_start_at_once(source, alice: Use
             raise PermanentError("550 no such user")
 
     recorder.behaviour = refuse_the_first
-    delivery.deliver(outbox.due_ids(database_now(), 10))
-    delivery.deliver(outbox.due_ids(database_now(), 10))
+    deliver(outbox.due_ids(database_now(), 10))
+    deliver(outbox.due_ids(database_now(), 10))
     assert [address for address, _ in recorder.sent] == ["broken", "second"]
 
 
@@ -170,7 +175,7 @@ def test_a_fault_of_ours_in_a_channel_is_tried_again(notification, recorder: Rec
         raise ZeroDivisionError
 
     recorder.behaviour = bug
-    delivery.deliver([notification.pk])
+    deliver([notification.pk])
     assert (reload(notification).state, "ZeroDivisionError" in reload(notification).answer) == (State.PLANNED, True)
 
 
@@ -178,7 +183,7 @@ def test_nothing_goes_out_once_somebody_has_accepted(notification, recorder: Rec
     started = outbox.start(notification.pk, database_now())
     Notification.objects.filter(pk=started.pk).update(due_at=database_now(), lease_until=database_now())
     services.accept(Incident.objects.get().pk, bob, database_now())
-    delivery.deliver([notification.pk])
+    deliver([notification.pk])
     assert recorder.sent == []
     assert reload(notification).state == State.CANCELLED
     assert "accepted" in reload(notification).answer
@@ -186,28 +191,28 @@ def test_nothing_goes_out_once_somebody_has_accepted(notification, recorder: Rec
 
 def test_a_removed_contact_method_is_said_not_sent(notification, recorder: Recorder, alice: User) -> None:
     alice.contact_methods.all().delete()
-    delivery.deliver([notification.pk])
+    deliver([notification.pk])
     assert reload(notification).state == State.CANCELLED
     assert "removed" in reload(notification).answer
 
 
 def test_somebody_who_has_left_is_told_nothing(notification, recorder: Recorder, alice: User) -> None:
     User.objects.filter(pk=alice.pk).update(is_active=False)
-    delivery.deliver([notification.pk])
+    deliver([notification.pk])
     assert (recorder.sent, reload(notification).state) == ([], State.CANCELLED)
 
 
 def test_those_who_were_told_hear_that_it_is_over(notification, recorder: Recorder, alice: User) -> None:
-    delivery.deliver([notification.pk])
+    deliver([notification.pk])
     services.resolve(Incident.objects.get().pk, None, database_now())
-    delivery.deliver(outbox.due_ids(database_now(), 10))
+    deliver(outbox.due_ids(database_now(), 10))
     last = recorder.sent[-1][1]
     assert last.title.startswith("Resolved: ")
     assert (last.accept, last.urgent) == (None, False)
 
 
 def test_who_resolves_needs_no_notice(notification, recorder: Recorder, alice: User) -> None:
-    delivery.deliver([notification.pk])
+    deliver([notification.pk])
     services.resolve(Incident.objects.get().pk, alice, database_now())
     assert outbox.due_ids(database_now(), 10) == []
 
@@ -217,3 +222,40 @@ def test_a_person_without_a_contact_method_is_named_on_the_timeline(source, alic
     open_incident(source)
     escalation.escalate_due(database_now())
     assert LogEntry.objects.filter(kind="person.unreachable", data__people="Alice").exists()
+
+
+def test_a_channel_that_hangs_takes_no_more_than_its_senders(source, alice: User, recorder: Recorder) -> None:
+    alice.contact_methods.all().delete()
+    add_method(alice, "slow")
+    for number in range(outbox.SENDERS + 2):
+        body = payload("sematext", "alert", description=f"disk of web-{number} full")
+        receive("sematext", source.integration_key, "POST", Payload(body))
+    escalation.escalate_due(database_now())
+    now = database_now()
+    ids = outbox.due_ids(now, 100)
+    started = [notification for one in ids if (notification := outbox.start(one, now))]
+    assert len(started) == outbox.SENDERS
+    outbox.succeed(started[0], "taken", now, now)
+    assert outbox.start(ids[-1], now)
+
+
+def test_the_channels_take_turns(source, alice: User, recorder: Recorder) -> None:
+    add_method(alice, "other")
+    for number in range(3):
+        body = payload("sematext", "alert", description=f"disk of web-{number} full")
+        receive("sematext", source.integration_key, "POST", Payload(body))
+    escalation.escalate_due(database_now())
+    ids = outbox.due_ids(database_now(), 2)
+    assert set(Notification.objects.filter(pk__in=ids).values_list("channel", flat=True)) == {"email", "recorder"}
+
+
+def test_whoever_is_called_sends_all_that_is_due(source, alice: User, recorder: Recorder) -> None:
+    alice.contact_methods.all().delete()
+    add_method(alice, "first")
+    for number in range(30):
+        body = payload("sematext", "alert", description=f"disk of web-{number} full")
+        receive("sematext", source.integration_key, "POST", Payload(body))
+    escalation.escalate_due(database_now())
+    assert delivery.deliver_due() == 30
+    assert delivery.deliver_due() == 0
+    assert len(recorder.sent) == 30

@@ -38,17 +38,47 @@ def test_lateness_does_not_add_up(incident: Incident) -> None:
     assert incident.next_escalation_at == start + timedelta(minutes=10)
 
 
-def test_everything_that_was_missed_is_caught_up_on(incident: Incident) -> None:
-    escalation.escalate_due(incident.next_escalation_at + timedelta(minutes=29))
-    assert told() == ["Alice", "Bob"]
+def test_after_an_outage_each_level_still_has_its_minutes(incident: Incident) -> None:
+    late = incident.next_escalation_at + timedelta(hours=5)
+    escalation.escalate_due(late)
+    assert told() == ["Alice"]
+    incident.refresh_from_db()
+    assert incident.next_escalation_at == late + timedelta(minutes=10)
 
 
 def test_missed_reminders_are_not_caught_up_on(incident: Incident) -> None:
-    late = incident.next_escalation_at + timedelta(days=3)
+    start = incident.next_escalation_at
+    for minute in (0, 10, 30):
+        escalation.escalate_due(start + timedelta(minutes=minute))
+    late = start + timedelta(days=3)
     escalation.escalate_due(late)
-    assert told() == ["Alice", "Bob", "Alice"]
+    assert told() == ["Alice", "Bob", "Alice", "Alice"]
     incident.refresh_from_db()
     assert incident.next_escalation_at == late + timedelta(minutes=30)
+
+
+def test_a_level_whose_people_have_left_costs_no_time(incident: Incident, alice: User) -> None:
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    escalation.escalate_due(incident.next_escalation_at)
+    assert told() == ["Bob"]
+    assert LogEntry.objects.filter(kind="level.skipped", data__level=1).exists()
+
+
+@pytest.mark.parametrize("priority", ["high", "low"])
+def test_a_level_that_cannot_be_reached_costs_no_time(incident: Incident, alice: User, priority: str) -> None:
+    alice.contact_methods.all().delete()
+    Incident.objects.update(priority=priority)
+    escalation.escalate_due(incident.next_escalation_at)
+    assert told() == ["Bob"]
+    assert LogEntry.objects.filter(kind="person.unreachable", data__people="Alice").exists()
+
+
+def test_when_nobody_can_be_reached_the_admins_are_told(incident: Incident, alice: User, bob: User) -> None:
+    User.objects.create_user("dora@example.org", "dora-password", name="Dora", role="admin")
+    alice.contact_methods.all().delete()
+    bob.contact_methods.all().delete()
+    escalation.escalate_due(incident.next_escalation_at)
+    assert told() == ["Dora"]
 
 
 def test_editing_the_policy_does_not_change_tonight(incident, policy: EscalationPolicy, alice: User) -> None:

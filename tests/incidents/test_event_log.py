@@ -14,7 +14,6 @@ from incidents.engine import delivery, escalation
 from incidents.intake.receive import receive
 from incidents.models import Event, Incident, Outcome
 from integrations import Payload
-from notifications import outbox
 from notifications.models import Notification, OutboxMail
 from tests.payloads import payload
 
@@ -97,7 +96,7 @@ def test_a_stakeholder_sends_no_test_event(client: Client, charlie: User, source
 def test_rubbish_turns_the_source_red_and_tells_the_admins_once_an_hour(as_alice, source, bob: User) -> None:
     for _ in range(3):
         assert post(source, b"{") == 400
-    delivery.deliver(outbox.due_ids(database_now(), 10))
+    delivery.deliver_due()
     mail = OutboxMail.objects.get()
     assert (mail.recipients, "sends what cannot be read" in mail.subject) == ("alice@example.org", True)
     assert f"/alert-sources/{source.pk}/events" in mail.text

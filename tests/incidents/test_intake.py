@@ -1,6 +1,7 @@
 """The front door: every answer of the contract, and what each leaves behind."""
 
 import json
+import logging
 from typing import Any
 
 import psycopg
@@ -10,6 +11,7 @@ from django.test import Client
 
 from alertsources.models import AlertSource
 from alertsources.services import create_source
+from ilert.logs import RedactingFormatter
 from incidents.models import Event, Incident, LogEntry, Outcome, Status
 from oncall.models import EscalationPolicy
 from tests.payloads import payload
@@ -187,3 +189,61 @@ def test_a_key_of_another_type_is_told_its_url(policy: EscalationPolicy, path: s
     response = send(f"/api/v1/events/sematext/{other.integration_key}", payload("sematext", "alert"))
     assert response.status_code == 404
     assert "/api/v1/events/other/" in response.json()["message"]
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/xml", "text/html", "*", ";;;", ""])
+def test_whatever_a_tool_accepts_its_event_is_taken(path: str, accept: str) -> None:
+    response = send(path, payload("sematext", "alert"), HTTP_ACCEPT=accept)
+    assert response.status_code == 200
+    assert response["Content-Type"] == "application/json"
+
+
+def test_a_format_in_the_query_is_the_tool_s_own(path: str) -> None:
+    assert send(f"{path}?format=xml", payload("sematext", "alert")).status_code == 200
+
+
+@pytest.mark.parametrize("wrong", ["", "/", "/KEY/x", "/../../api/v1/foo"])
+def test_wrong_addresses_are_404_in_json(db, wrong: str) -> None:
+    response = send(f"/api/v1/events/sematext{wrong}", b"{}")
+    assert (response.status_code, response.json()["status"]) == (404, 404)
+
+
+def test_unusual_methods_get_the_core_s_answer(path: str) -> None:
+    assert Client().generic("PROPFIND", path).json()["code"] == "METHOD_NOT_ALLOWED"
+
+
+@pytest.mark.parametrize("host", ["10.0.0.5:8000", "unknown.example", "bad_host!"])
+def test_events_are_taken_whatever_the_host_is_called(path: str, settings, host: str) -> None:
+    settings.ALLOWED_HOSTS = ["ilert.example.com"]
+    assert send(path, payload("sematext", "alert"), HTTP_HOST=host).status_code == 200
+    for probe in ("/healthz", "/readyz"):
+        assert Client().get(probe, HTTP_HOST=host).status_code == 200
+    assert Client(raise_request_exception=False).get("/incidents/", HTTP_HOST=host).status_code == 400
+
+
+def test_a_key_in_a_path_is_not_logged(path: str, source: AlertSource) -> None:
+    record = logging.LogRecord("django.request", logging.ERROR, "", 0, "Service Unavailable: %s", (path,), None)
+    line = RedactingFormatter("%(message)s").format(record)
+    assert line == "Service Unavailable: /api/v1/events/sematext/[removed]"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8"])
+def test_no_spelling_keeps_a_secret(path: str, source: AlertSource, encoding: str) -> None:
+    key = source.integration_key
+    spelled = key[:8] + f"\\u{ord(key[8]):04x}" + key[9:]
+    body = f'{{"description": "x", "url": "{spelled}", "applicationToken": "tok-5ecret-{encoding}"}}'.encode(encoding)
+    assert send(path, body).status_code == 200
+    event = Event.objects.get()
+    text = bytes(event.body).replace(b"\0", b"")
+    assert b"5ecret" not in text
+    assert spelled.encode() not in text
+    assert key not in str(event.fields)
+
+
+def test_a_storm_of_ambiguous_recoveries_says_it_once(path: str) -> None:
+    for disk in range(5):
+        send(path, payload("sematext", "alert", description=f"disk of web-{disk} full"))
+    for number in range(3):
+        send(path, payload("sematext", "alert", description=f"fine again {number}", backToNormal="true"))
+    assert LogEntry.objects.filter(kind="recovery.ambiguous").count() == 5
+    assert Event.objects.filter(outcome=Outcome.AMBIGUOUS).count() == 3

@@ -18,7 +18,7 @@ from incidents.engine import delivery, escalation
 from incidents.intake.receive import receive
 from incidents.models import Event, Incident, LogEntry, Status
 from integrations import Payload
-from notifications import outbox, tokens
+from notifications import tokens
 from notifications.models import Notification
 from tests.payloads import payload
 
@@ -203,7 +203,30 @@ def test_what_a_tool_sent_is_shown_in_readable_form(as_alice: Client, incident: 
 
 def test_delivered_messages_show_the_provider_s_answer(as_alice: Client, incident: Incident) -> None:
     escalation.escalate_due(database_now())
-    delivery.deliver(outbox.due_ids(database_now(), 10))
+    delivery.deliver_due()
     page = as_alice.get(incident.get_absolute_url()).text
     assert "Alice told of the incident by e-mail" in page
     assert "Shown in the local outbox" in page
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/incidents/?before={n}",
+        "/alert-sources/{pk}/events?before={n}",
+        "/alert-sources/states?ids={n}",
+        "/alert-sources/{pk}/events?q=%00",
+        "/alert-sources/{pk}/events?q={n}",
+    ],
+)
+def test_no_query_string_is_an_error_of_ours(as_alice: Client, source: AlertSource, path: str) -> None:
+    assert as_alice.get(path.format(n="9" * 5000, pk=source.pk)).status_code == 200
+
+
+def test_a_stakeholder_accepts_by_no_link(incident: Incident, alice: User) -> None:
+    link = sent_link(incident)
+    User.objects.filter(pk=alice.pk).update(role="stakeholder")
+    assert "As a stakeholder" in Client().get(link).text
+    assert Client().post(f"{link}/accept").status_code == 403
+    incident.refresh_from_db()
+    assert incident.status == Status.PENDING

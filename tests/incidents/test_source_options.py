@@ -88,3 +88,12 @@ def test_a_high_event_raises_an_open_low_incident(make) -> None:
     incident = Incident.objects.get()
     assert (incident.priority, incident.run) == ("high", None)
     assert incident.next_escalation_at is not None
+
+
+def test_a_change_of_grouping_orphans_nothing(make) -> None:
+    for before, after in ((Grouping.KEY, Grouping.EVENT), (Grouping.EVENT, Grouping.KEY), (Grouping.KEY, "one_open")):
+        source = make(grouping=before)
+        post(source, "disk full")
+        source.grouping = after
+        source.save()
+        assert post(source, "disk full", over="true") == "resolved"
