@@ -214,7 +214,7 @@ def test_unusual_methods_get_the_core_s_answer(path: str) -> None:
 
 @pytest.mark.parametrize("host", ["10.0.0.5:8000", "unknown.example", "bad_host!"])
 def test_events_are_taken_whatever_the_host_is_called(path: str, settings, host: str) -> None:
-    settings.ALLOWED_HOSTS = ["ilert.example.com"]
+    settings.ALLOWED_HOSTS = ["ilert.example.com", "localhost"]
     assert send(path, payload("sematext", "alert"), HTTP_HOST=host).status_code == 200
     for probe in ("/healthz", "/readyz"):
         assert Client().get(probe, HTTP_HOST=host).status_code == 200
