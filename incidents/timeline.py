@@ -25,9 +25,6 @@ class Kind(StrEnum):
     RECOVERY_AMBIGUOUS = "recovery.ambiguous"
 
 
-MESSAGE_KINDS = (Kind.NOTIFIED, Kind.RESOLVE_NOTICE)
-
-
 def entry(
     incident: Incident,
     kind: Kind,

@@ -10,7 +10,6 @@ import hashlib
 import os
 import stat
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 POSTGRES_USER = "ilert"
@@ -77,17 +76,6 @@ def database_url(data_dir: Path) -> str:
     """For libpq, psycopg and django-environ alike; the latter puts the host into `OPTIONS["host"]`."""
     host = quote(str(socket_dir(data_dir)), safe="")
     return f"postgres://{POSTGRES_USER}@/{POSTGRES_DATABASE}?host={host}"
-
-
-def database_settings(data_dir: Path) -> dict[str, Any]:
-    """The same as an entry of `DATABASES`, with the socket directory as `HOST`."""
-    return {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": POSTGRES_DATABASE,
-        "USER": POSTGRES_USER,
-        "HOST": str(socket_dir(data_dir)),
-        "PORT": "",
-    }
 
 
 def redis_url(data_dir: Path, db: int = 0) -> str:

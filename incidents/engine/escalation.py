@@ -8,7 +8,7 @@ from django.db import transaction
 
 from accounts.models import Role, User
 from incidents.engine import run as runs
-from incidents.models import Incident, LogEntry, Priority, Status
+from incidents.models import Incident, LogEntry, Priority
 from incidents.timeline import Kind, entry
 from notifications import outbox
 from notifications.models import Notification, NotificationRule
@@ -172,12 +172,3 @@ def _message(plan: _Plan, incident: Incident, rule: NotificationRule, place: str
         _asked_at(incident.next_escalation_at, plan.now) + timedelta(minutes=rule.delay_minutes),
         plan.now,
     )
-
-
-def restart(incident: Incident, now: datetime) -> None:
-    """Let an escalation begin anew with the policy as it is now; the caller saves."""
-    number = incident.run["number"] + 1 if incident.run else 1
-    incident.run = runs.begin(
-        snapshot(incident.escalation_policy), number=number, single_level=incident.priority == Priority.LOW
-    )
-    incident.next_escalation_at = now if incident.status == Status.PENDING else None
