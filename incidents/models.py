@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Func, Q
 from django.urls import reverse
@@ -50,9 +51,12 @@ class Outcome(models.TextChoices):
 class Incident(models.Model):
     """A problem that somebody has to look at, from its first event until it is resolved."""
 
-    alert_source = models.ForeignKey("alertsources.AlertSource", on_delete=models.PROTECT, related_name="incidents")
+    # The foreign keys have no index of their own: those below begin with the same column.
+    alert_source = models.ForeignKey(
+        "alertsources.AlertSource", on_delete=models.PROTECT, related_name="incidents", db_index=False
+    )
     escalation_policy = models.ForeignKey(
-        "oncall.EscalationPolicy", on_delete=models.SET_NULL, null=True, related_name="incidents"
+        "oncall.EscalationPolicy", on_delete=models.SET_NULL, null=True, related_name="incidents", db_index=False
     )
     summary = models.TextField()
     details = models.TextField(blank=True)
@@ -68,7 +72,7 @@ class Incident(models.Model):
     accepted_at = models.DateTimeField(null=True)
     resolved_at = models.DateTimeField(null=True)
     responder = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="incidents"
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="incidents", db_index=False
     )
     # When the next level is asked; null when nobody is to be asked any more.
     next_escalation_at = models.DateTimeField(null=True, default=timezone.now)
@@ -110,8 +114,16 @@ class Incident(models.Model):
                 condition=Q(status__lt=Status.RESOLVED, scope_hash__isnull=False),
                 name="incidents_open_of_scope",
             ),
+            # What the list shows, newest first: each filter that may leave few of many has an index of its own.
             models.Index(fields=["status", "-id"], name="incidents_by_status"),
             models.Index(fields=["alert_source", "-id"], name="incidents_by_source"),
+            models.Index(fields=["escalation_policy", "-id"], name="incidents_by_policy"),
+            models.Index(
+                fields=["responder", "-id"], condition=Q(responder__isnull=False), name="incidents_by_responder"
+            ),
+            models.Index(fields=["-id"], condition=Q(status__lt=Status.RESOLVED), name="incidents_open"),
+            # Times grow with ids, so that this one stays tiny.
+            BrinIndex(fields=["reported_at"], autosummarize=True, name="incidents_by_time"),
         ]
 
     def __str__(self) -> str:
@@ -129,8 +141,10 @@ class Event(models.Model):
     """A message of a tool as it was received, and what became of it. Its row is the timeline's "event received"."""
 
     id = models.BigIntegerField(primary_key=True, db_default=NextTimelineId(), editable=False)
-    alert_source = models.ForeignKey("alertsources.AlertSource", on_delete=models.CASCADE, related_name="events")
-    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, null=True, related_name="events")
+    alert_source = models.ForeignKey(
+        "alertsources.AlertSource", on_delete=models.CASCADE, related_name="events", db_index=False
+    )
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, null=True, related_name="events", db_index=False)
     # One request may hold many events. The body is kept once, with the first of them.
     request_id = models.UUIDField(default=uuid.uuid4)
     body = models.BinaryField(null=True)
@@ -166,7 +180,7 @@ class LogEntry(models.Model):
     """Something that happened to an incident. Append-only: the database refuses to change an entry."""
 
     id = models.BigIntegerField(primary_key=True, db_default=NextTimelineId(), editable=False)
-    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="log_entries")
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="log_entries", db_index=False)
     kind = models.CharField(max_length=32)
     created_at = models.DateTimeField(default=timezone.now)
     # Not checked by the database: deleting a person must not touch an entry. The name stays readable.
