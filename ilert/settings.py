@@ -4,6 +4,7 @@ With nothing set the product runs on its own PostgreSQL and Valkey below `ILERT_
 """
 
 import ipaddress
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,6 +58,21 @@ except ValueError as error:
     raise ImproperlyConfigured(
         f"ILERT_ALLOW_PRIVATE_NETWORKS must list networks such as 10.0.0.0/8: {error}."
     ) from error
+
+
+def _count(name: str, default: int, *, least: int) -> int:
+    count: int = env.int(name, default=default)
+    if not least <= count <= 64:
+        raise ImproperlyConfigured(f"{name} must be a number from {least} to 64, not {count}.")
+    return count
+
+
+# How many processes `up` starts. None of the engine is for a host whose work another host does.
+# Two of the web, where there are cores for them: killing one refuses nobody, and the second costs 7 MB until it serves.
+ILERT_WEB_PROCESSES = _count("ILERT_WEB_PROCESSES", min(2, len(os.sched_getaffinity(0))), least=1)
+ILERT_WORKERS = _count("ILERT_WORKERS", 1, least=0)
+ILERT_WORKER_CONCURRENCY = _count("ILERT_WORKER_CONCURRENCY", 4, least=1)
+ILERT_TICKERS = _count("ILERT_TICKERS", 1, least=0)
 
 INSTALLED_APPS = [
     "django.contrib.admin",

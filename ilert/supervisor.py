@@ -15,85 +15,19 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import FrameType
 
 from ilert.embedded import process
 from ilert.up.console import Console
+from ilert.up.program import Channels, Failed, Program, Running, Slot, how
+from ilert.up.rolling import Roll
 
-_FIRST_DELAY, _LONGEST_DELAY = 0.5, 10.0
-_STABLE_AFTER = 30.0
 _LONGEST_LINE = 64_000
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
 
 
 class Stopped(Exception):
     """Somebody asked for the end while something was waited for."""
-
-
-class Failed(Exception):
-    """A program ended before it was ready for the first time, or a task without success."""
-
-    def __init__(self, program: Program, code: int) -> None:
-        said = f"{program.name} did not start" if program.keep_alive else f"{program.name} failed, see above"
-        super().__init__(f"{said} ({_how(code)}).")
-        self.name = program.name
-
-
-@dataclass(frozen=True)
-class Channels:
-    """The ends of two pipes that a new process writes to: lines for the terminal, and news for the supervisor."""
-
-    output: int
-    news: int
-
-
-@dataclass(frozen=True)
-class Program:
-    """Something that shall run. `start` returns the process id at once."""
-
-    name: str
-    start: Callable[[Channels], int]
-    # What ends it, each with the seconds to wait before the next.
-    stops: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGTERM, 4.0), (signal.SIGKILL, 2.0))
-    # Asked again and again until true; without it the process says so itself through its news.
-    is_ready: Callable[[int], bool] | None = None
-    ready_timeout: float = 30.0
-    keep_alive: bool = True
-    # Called when the process ended before it was ready; returns what it mended, or None.
-    mend: Callable[[], str | None] | None = None
-    stage: int = 0  # a higher one stops later
-
-
-@dataclass
-class Running:
-    program: Program
-    pid: int
-    since: float
-    pipes: dict[str, int]
-    ready: bool = False
-    news: bytes = b""
-    partial: bytes = b""
-    step: int = 0  # how many of `program.stops` were sent
-    next_step: float | None = None
-
-    @property
-    def ending(self) -> bool:
-        return self.step > 0
-
-
-@dataclass
-class Slot:
-    """A program with its processes: normally one, two while a new one takes over."""
-
-    program: Program
-    processes: list[Running] = field(default_factory=list)
-    delay: float = _FIRST_DELAY
-    due: float | None = None
-    been_ready: bool = False
-    mended: bool = False
-    exit_code: int | None = None
-    result: bytes = b""
 
 
 class Supervisor:
@@ -105,7 +39,8 @@ class Supervisor:
         self._selector = selectors.PollSelector()  # epoll refuses plain files, which the output may be
         self._stops_asked = 0
         self._stops_seen = 0
-        self._reloads = 0
+        self._hangups = 0
+        self._roll = Roll(self._start, console.say)
         self._stopping = False
         self._wakeup = self._listen_to_signals()
 
@@ -132,7 +67,7 @@ class Supervisor:
             if self.console.hung_up():
                 self._stops_asked += 1  # the window was closed
             else:
-                self._reloads += 1
+                self._hangups += 1
 
     # What the command calls
 
@@ -192,9 +127,11 @@ class Supervisor:
         if not self.console.pending and self.console.fd in self._selector.get_map():
             self._selector.unregister(self.console.fd)
         self._reap()
-        if self._reloads and not self._stopping:
-            self._reloads = 0
-            self._reload()
+        if not self._stopping:
+            if self._hangups:
+                self._hangups = 0
+                self._roll.ask(slot for slot in self.slots.values() if slot.program.rolls)
+            self._roll.go_on()
         self._act()
 
     def _timeout(self) -> float:
@@ -254,7 +191,7 @@ class Supervisor:
             for fd in (output_read, news_read):
                 os.close(fd)
             slot.exit_code = 1
-            self._schedule(slot)
+            self._schedule(slot, was_ready=False, lived=0.0)
             return
         finally:
             os.close(output_write)
@@ -289,12 +226,6 @@ class Supervisor:
                 if running.ending:
                     self._next_stop(running)
 
-    def _reload(self) -> None:
-        for slot in self.slots.values():
-            if slot.program.name == "web" and any(r.ready and not r.ending for r in slot.processes):
-                self.console.say("starting a new web process; the old one goes when it is ready")
-                self._start(slot)
-
     def _reap(self) -> None:
         while True:
             try:
@@ -321,22 +252,22 @@ class Supervisor:
         if not slot.program.keep_alive:
             return
         if any(not other.ending for other in slot.processes):
-            self.console.say(f"{slot.program.name} ended ({_how(code)}); another process of it runs on")
+            self.console.say(f"{slot.program.name} ended ({how(code)}); another process of it runs on")
             return
-        if time.monotonic() - running.since > _STABLE_AFTER:
-            slot.delay = _FIRST_DELAY
         if not running.ready and slot.program.mend and not slot.mended and (mended := slot.program.mend()):
             slot.mended = True
             slot.exit_code = None
             self.console.say(mended)
-            slot.delay = 0.0
-        elif slot.been_ready:
-            self.console.say(f"{slot.program.name} ended ({_how(code)}); starting it again in {slot.delay:g} s")
-        self._schedule(slot)
+            slot.due = time.monotonic()
+            return
+        delay = self._schedule(slot, was_ready=running.ready, lived=time.monotonic() - running.since)
+        if slot.been_ready:
+            self.console.say(f"{slot.program.name} ended ({how(code)}); starting it again in {delay:g} s")
 
-    def _schedule(self, slot: Slot) -> None:
-        slot.due = time.monotonic() + slot.delay
-        slot.delay = min(max(slot.delay * 2, _FIRST_DELAY), _LONGEST_DELAY)
+    def _schedule(self, slot: Slot, *, was_ready: bool, lived: float) -> float:
+        delay = slot.delay.after(was_ready=was_ready, lived=lived)
+        slot.due = time.monotonic() + delay
+        return delay
 
     def _settled(self, slot: Slot) -> bool:
         if slot.program.keep_alive:
@@ -394,13 +325,3 @@ class Supervisor:
                 pass
         except BlockingIOError:
             pass
-
-
-def _how(code: int) -> str:
-    """An exit code in words."""
-    if code > 128:
-        try:
-            return signal.Signals(code - 128).name
-        except ValueError:
-            pass
-    return f"exit code {code}"

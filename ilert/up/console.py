@@ -31,7 +31,7 @@ class Console:
         """Queue a message, every line of it prefixed, and write what can be written."""
         prefix = f"{name:<{_WIDTH}} | "
         if self.colour:
-            prefix = f"\x1b[{_COLOURS.get(name, '37')}m{prefix}\x1b[0m"
+            prefix = f"\x1b[{_COLOURS.get(name.partition('-')[0], '37')}m{prefix}\x1b[0m"
         for line in text.splitlines() or [""]:
             self._queue(f"{prefix}{line}\n".encode(errors="backslashreplace"))
         self.flush()

@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 from celery import signals
 from celery.exceptions import SecurityWarning
+from django.conf import settings
 from django.core.management import call_command
 from django.template import engines
 from django.urls import get_resolver
@@ -122,7 +123,7 @@ def worker(listener: socket.socket, ready: int) -> int:
     signals.worker_ready.connect(announce, weak=False)
     instance = app.Worker(
         pool="prefork",
-        concurrency=int(os.environ.get("ILERT_WORKER_CONCURRENCY", "4")),
+        concurrency=settings.ILERT_WORKER_CONCURRENCY,
         loglevel="INFO",
         quiet=True,
         # One worker here: there is nobody to gossip with, and each of these keeps the broker busy every few seconds.

@@ -118,7 +118,7 @@ class Up:
 
     def runs(self, timeout: float = 30) -> Up:
         self.says(r"Ctrl-C stops it", timeout)
-        self.says(r"worker +\|.* ready", timeout)
+        self.says(r"worker(-1)? +\|.* ready", timeout)
         return self
 
     def status(self, path: str = "/") -> int:
@@ -138,9 +138,12 @@ class Up:
     def family(self) -> list[Process]:
         return family(self.popen.pid)
 
+    def members(self, name: str) -> list[Process]:
+        """The children with this name, as `ps` shows it."""
+        return [process for pid in children(self.popen.pid) if (process := Process.of(pid)) and process.name == name]
+
     def member(self, name: str) -> Process:
-        """The child with this name, as `ps` shows it."""
-        found = [process for pid in children(self.popen.pid) if (process := Process.of(pid)) and process.name == name]
+        found = self.members(name)
         assert found, f"no {name} among {self.family()}"
         return found[-1]
 

@@ -22,7 +22,7 @@ import psycopg
 import pytest
 
 from ilert.embedded import paths
-from tests.faults.running import ROOT, Process, Up, children, environment, eventually, family, free_port
+from tests.faults.running import ROOT, Process, Up, environment, eventually, family, free_port
 
 pytestmark = pytest.mark.faults
 
@@ -145,8 +145,16 @@ def test_killed_child_is_started_again(up: Starter, name: str) -> None:
 
 
 def _other(running: Up, name: str, old: Process) -> bool:
-    found = [process for pid in children(running.popen.pid) if (process := Process.of(pid))]
-    return any(process.name == name and process != old for process in found)
+    return any(process != old for process in running.members(name))
+
+
+@pytest.mark.usefixtures("warm")
+def test_killed_again_and_again_is_still_missed_at_once(up: Starter) -> None:
+    running = up(ILERT_TICKERS="2").runs()
+    for _ in range(8):
+        old = running.members("ilert-ticker")
+        os.kill(old[0].pid, signal.SIGKILL)
+        eventually(lambda old=old: running.members("ilert-ticker")[1:] != old[1:], 3, "another ticker")
 
 
 @pytest.mark.usefixtures("warm")
@@ -159,8 +167,9 @@ def test_killed_worker_takes_its_pool_along(up: Starter) -> None:
 
 
 @pytest.mark.usefixtures("warm")
-def test_hangup_changes_the_web_process_without_refusing_anybody(up: Starter) -> None:
-    running = up().runs()
+@pytest.mark.parametrize("count", [1, 2])
+def test_hangup_changes_the_web_processes_without_refusing_anybody(up: Starter, count: int) -> None:
+    running = up(ILERT_WEB_PROCESSES=str(count)).runs()
     running.serves()
     failures: list[str] = []
     answered = 0
@@ -183,9 +192,19 @@ def test_hangup_changes_the_web_process_without_refusing_anybody(up: Starter) ->
     for visitor in visitors:
         visitor.start()
     for _ in range(3):
-        old = running.member("ilert-web")
+        old = running.members("ilert-web")
+        assert len(old) == count
         running.popen.send_signal(signal.SIGHUP)
-        eventually(lambda old=old: not old.alive and _other(running, "ilert-web", old), 15, "a new web process")
+        least = count
+
+        def changed(old: list[Process] = old) -> bool:
+            nonlocal least
+            now = running.members("ilert-web")
+            least = min(least, len(now))
+            return len(now) == count and not any(process.alive for process in old)
+
+        eventually(changed, 30, "new web processes")
+        assert least == count
     stop.set()
     for visitor in visitors:
         visitor.join()

@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from django.core.management.base import BaseCommand, CommandError
 from ilert.embedded import engine, paths, process
 from ilert.embedded.postgres import Postgres
 from ilert.embedded.valkey import Valkey
-from ilert.supervisor import Channels, Failed, Program, Stopped, Supervisor
+from ilert.supervisor import Stopped, Supervisor
 from ilert.up import UpError, checks, prepare
 from ilert.up.console import Console
+from ilert.up.program import Channels, Failed, Program
 
 _ENGINES = 1  # the stage that stops last
 _WARN_EVERY = 600.0
@@ -87,9 +89,9 @@ class Up:
         self._preload()
         self.supervisor.wait(*engines, "database")
         self.sign_in = json.loads(self.supervisor.slots["database"].result)
-        self._serve()
+        webs = self._serve()
         self.supervisor.every(30.0, self._look_after_disk)
-        self.supervisor.wait("web")
+        self.supervisor.wait(*webs)
         self._welcome()
 
     def stop(self) -> None:
@@ -171,18 +173,26 @@ class Up:
 
         self.supervisor.add(Program(name, start, keep_alive=False))
 
-    def _serve(self) -> None:
+    def _serve(self) -> list[str]:
+        """Start the processes that do the work. Returns the names of those that serve the web."""
         from ilert.up import roles  # noqa: PLC0415 - see _preload
 
         roles.freeze()
-        for name, role, stops in (
-            # Longer than the server's own patience with requests under way.
-            ("web", roles.web, ((signal.SIGTERM, 5.0), (signal.SIGKILL, 2.0))),
-            # First the task at hand may end, then it is given back to the broker.
-            ("worker", roles.worker, ((signal.SIGTERM, 5.0), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 2.0))),
-            ("ticker", roles.ticker, ((signal.SIGTERM, 4.0), (signal.SIGKILL, 2.0))),
-        ):
-            self.supervisor.add(Program(name, self._forking(role), stops=stops))
+        # Longer than the server's own patience with requests under way.
+        web = Program("web", self._forking(roles.web), ((signal.SIGTERM, 5.0), (signal.SIGKILL, 2.0)), rolls=True)
+        # First the task at hand may end, then it is given back to the broker.
+        worker_stops = ((signal.SIGTERM, 5.0), (signal.SIGQUIT, 2.0), (signal.SIGKILL, 2.0))
+        webs = self._several(web, settings.ILERT_WEB_PROCESSES)
+        self._several(Program("worker", self._forking(roles.worker), worker_stops), settings.ILERT_WORKERS)
+        self._several(Program("ticker", self._forking(roles.ticker)), settings.ILERT_TICKERS)
+        return webs
+
+    def _several(self, program: Program, count: int) -> list[str]:
+        """Start a program `count` times. Returns the names, numbered where there is more than one."""
+        names = [program.name] if count == 1 else [f"{program.name}-{number}" for number in range(1, count + 1)]
+        for name in names:
+            self.supervisor.add(replace(program, name=name))
+        return names
 
     def _forking(self, role: Callable[[socket.socket, int], int]) -> Callable[[Channels], int]:
         def start(channels: Channels) -> int:
