@@ -1,5 +1,6 @@
 """What can be done with an incident. Pages, API, links in messages and tools all call the same verbs."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -27,33 +28,42 @@ class Verb(Protocol):
     def __call__(self, incident_id: int, actor: User | None, now: datetime) -> Result: ...
 
 
-@transaction.atomic
 def accept(incident_id: int, actor: User | None, now: datetime) -> Result:
     """Somebody takes the incident on: nobody else is asked any more. Raises Incident.DoesNotExist."""
-    incident = _locked(incident_id)
-    if not _move(incident, Deed.ACCEPT, now):
-        return Result(incident, changed=False)
-    incident.responder = actor
-    incident.save(update_fields=["status", "accepted_at", "next_escalation_at", "responder"])
-    if actor:
-        entry(incident, Kind.ACCEPTED, now, actor=actor).save()
-    return Result(incident, changed=True)
+    return _only(accept_all([incident_id], actor, now))
 
 
-@transaction.atomic
 def resolve(incident_id: int, actor: User | None, now: datetime) -> Result:
     """The problem is over. `actor` is None when the tool itself said so. Raises Incident.DoesNotExist.
 
     Those who had been told get a notice, except the one who resolved it.
     """
-    incident = _locked(incident_id)
-    if not _move(incident, Deed.RESOLVE, now):
-        return Result(incident, changed=False)
-    incident.save(update_fields=["status", "resolved_at", "next_escalation_at"])
+    return _only(resolve_all([incident_id], actor, now))
+
+
+@transaction.atomic
+def accept_all(incident_ids: Collection[int], actor: User | None, now: datetime) -> list[Result]:
+    """Accept many incidents at the price of one, whatever their number."""
+    results = _moved(incident_ids, Deed.ACCEPT, now)
+    changed = _changed(results)
+    for incident in changed:
+        incident.responder = actor
+    _save(changed, ["status", "accepted_at", "next_escalation_at", "responder"])
     if actor:
-        entry(incident, Kind.RESOLVED, now, actor=actor).save()
-    _plan_resolve_notices(incident, actor, now)
-    return Result(incident, changed=True)
+        LogEntry.objects.bulk_create([entry(incident, Kind.ACCEPTED, now, actor=actor) for incident in changed])
+    return results
+
+
+@transaction.atomic
+def resolve_all(incident_ids: Collection[int], actor: User | None, now: datetime) -> list[Result]:
+    """Resolve many incidents at the price of one, whatever their number."""
+    results = _moved(incident_ids, Deed.RESOLVE, now)
+    changed = _changed(results)
+    _save(changed, ["status", "resolved_at", "next_escalation_at"])
+    if actor:
+        LogEntry.objects.bulk_create([entry(incident, Kind.RESOLVED, now, actor=actor) for incident in changed])
+    _plan_resolve_notices(changed, actor, now)
+    return results
 
 
 def who_was_first(incident: Incident) -> str:
@@ -78,9 +88,8 @@ def resolve_stale(now: datetime, limit: int = 200) -> int:
     """Resolve the incidents whose source lets them end when no event has come for a while. Returns how many."""
     locked = _stale(now).select_for_update(skip_locked=True, of=("self",))
     stale = list(locked.values_list("pk", flat=True)[:limit])
-    for incident_id in stale:
-        result = resolve(incident_id, None, now)
-        entry(result.incident, Kind.AUTO_RESOLVED, now).save()
+    ended = _changed(resolve_all(stale, None, now))
+    LogEntry.objects.bulk_create([entry(incident, Kind.AUTO_RESOLVED, now) for incident in ended])
     return len(stale)
 
 
@@ -88,13 +97,35 @@ def _stale(now: datetime) -> QuerySet[Incident]:
     return Incident.objects.filter(auto_resolve_at__lte=now, status__lt=Status.RESOLVED).order_by("auto_resolve_at")
 
 
-def _locked(incident_id: int) -> Incident:
-    incidents = Incident.objects.select_for_update(of=("self",)).select_related("alert_source")
-    return incidents.defer("alert_source__integration_key").get(pk=incident_id)
+def _only(results: list[Result]) -> Result:
+    if not results:
+        raise Incident.DoesNotExist
+    return results[0]
+
+
+def _changed(results: list[Result]) -> list[Incident]:
+    return [result.incident for result in results if result.changed]
+
+
+def _moved(incident_ids: Collection[int], deed: Deed, now: datetime) -> list[Result]:
+    """Lock incidents, change the status of those that the table of transitions moves, and stop what is pending."""
+    # In the order in which the intake locks them.
+    locked = (
+        Incident.objects.filter(pk__in=incident_ids)
+        .select_for_update(of=("self",))
+        .select_related("alert_source")
+        .defer("alert_source__integration_key")
+        .order_by("alert_source_id", "key_hash", "pk")
+    )
+    results = [Result(incident, _move(incident, deed, now)) for incident in locked]
+    if changed := _changed(results):
+        word = Status(changed[0].status).label.lower()
+        about = _messages([incident.pk for incident in changed])
+        outbox.cancel(about, f"Not needed any more: the incident was {word}.", now)
+    return results
 
 
 def _move(incident: Incident, deed: Deed, now: datetime) -> bool:
-    """Change the status if the table of transitions says so, and stop what is pending."""
     status = after(incident.status, deed)
     if status is None:
         return False
@@ -104,30 +135,50 @@ def _move(incident: Incident, deed: Deed, now: datetime) -> bool:
         incident.accepted_at = now
     else:
         incident.resolved_at = now
-    outbox.cancel(messages(incident), f"Not needed any more: the incident was {status.label.lower()}.", now)
     return True
+
+
+def _save(incidents: list[Incident], fields: list[str]) -> None:
+    """Save fields that have the same values in all of `incidents`."""
+    if incidents:
+        values = {name: getattr(incidents[0], name) for name in fields}
+        Incident.objects.filter(pk__in=[incident.pk for incident in incidents]).update(**values)
 
 
 def messages(incident: Incident) -> QuerySet[Notification]:
     """Return all messages about `incident`."""
-    ids = LogEntry.objects.filter(incident=incident, notification__isnull=False).values("notification")
+    return _messages([incident.pk])
+
+
+def _messages(incident_ids: Collection[int]) -> QuerySet[Notification]:
+    ids = LogEntry.objects.filter(incident__in=incident_ids, notification__isnull=False).values("notification")
     return Notification.objects.filter(pk__in=ids)
 
 
-def _plan_resolve_notices(incident: Incident, actor: User | None, now: datetime) -> None:
+def _plan_resolve_notices(incidents: list[Incident], actor: User | None, now: datetime) -> None:
     states = [Notification.State.SENDING, Notification.State.ACCEPTED, Notification.State.DELIVERED]
-    told = messages(incident).filter(state__in=states)
-    methods = ContactMethod.objects.filter(pk__in=told.values("contact_method")).select_related("user")
+    by_id = {incident.pk: incident for incident in incidents}
+    told = LogEntry.objects.filter(incident__in=by_id, notification__state__in=states)
     if actor:
-        methods = methods.exclude(user=actor)
+        told = told.exclude(notification__contact_method__user=actor)
+    pairs = sorted(set(told.values_list("incident_id", "notification__contact_method_id")), key=str)
+    methods = ContactMethod.objects.select_related("user").in_bulk({method_id for _, method_id in pairs if method_id})
     by = f" by {actor}" if actor else " by itself"
+    planned = [
+        (by_id[incident_id], _resolve_notice(by_id[incident_id], methods[method_id], by, now))
+        for incident_id, method_id in pairs
+        if method_id in methods
+    ]
+    outbox.insert([notice for _, notice in planned])
+    LogEntry.objects.bulk_create(
+        [entry(incident, Kind.RESOLVE_NOTICE, now, notification=notice) for incident, notice in planned]
+    )
+
+
+def _resolve_notice(incident: Incident, method: ContactMethod, by: str, now: datetime) -> Notification:
     content = outbox.Content(
         title=f"Resolved: {incident.summary} [{incident.alert_source.name}]",
         text=f"Resolved{by}. Nothing more is to be done.",
         urgent=False,
     )
-    notices = [
-        outbox.plan(f"incident:{incident.pk}:resolved:{method.pk}", method, content, now, now) for method in methods
-    ]
-    outbox.insert(notices)
-    LogEntry.objects.bulk_create([entry(incident, Kind.RESOLVE_NOTICE, now, notification=notice) for notice in notices])
+    return outbox.plan(f"incident:{incident.pk}:resolved:{method.pk}", method, content, now, now)
