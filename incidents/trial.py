@@ -8,7 +8,7 @@ from django.db import transaction
 from accounts.models import User
 from alertsources.models import AlertSource
 from incidents.engine import run as runs
-from incidents.intake.apply import key_hash
+from incidents.intake.batch import key_hash
 from incidents.models import Event, Incident, Outcome, Priority
 from integrations import EventType
 

@@ -10,7 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from incidents.intake.receive import Answer, error, receive, receive_with_key_inside, too_large
+from incidents.intake.answers import Answer, error, too_large
+from incidents.intake.receive import receive
 from integrations import Payload
 
 
@@ -49,8 +50,6 @@ def _received(request: Request, integration: str, key: str) -> Answer:
     except UnreadablePostError:
         return error(400, "INCOMPLETE_BODY", "The connection ended before the body was complete.")
     payload = Payload(body, request.META.get("CONTENT_TYPE", ""), request.META.get("QUERY_STRING", ""))
-    if not integration:
-        return receive_with_key_inside(request.method or "", payload)
     return receive(integration, key, request.method or "", payload)
 
 

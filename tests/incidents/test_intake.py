@@ -82,7 +82,7 @@ def test_a_payload_that_cannot_be_read_is_400_and_kept(path: str) -> None:
 
 
 def test_only_the_newest_rejected_ones_are_kept(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("incidents.intake.apply.REJECTED_KEPT", 3)
+    monkeypatch.setattr("incidents.intake.rejected.KEPT", 3)
     for number in range(5):
         send(path, f"[{number}]".encode())
     assert [bytes(event.body) for event in Event.objects.order_by("pk")] == [b"[2]", b"[3]", b"[4]"]

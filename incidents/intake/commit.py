@@ -1,0 +1,63 @@
+"""Committing a batch of requests, whatever happens: every request gets an answer that is true."""
+
+import logging
+from collections.abc import Sequence
+
+from django.db import InterfaceError, InternalError, OperationalError
+
+from incidents.engine.bell import bell
+from incidents.intake.answers import Answer, answer, unavailable
+from incidents.intake.apply import apply
+from incidents.intake.batch import Applied, Request
+from incidents.models import Outcome
+
+logger = logging.getLogger(__name__)
+
+# Serialization failure, deadlock: the database undid one of two so that both can go on.
+WORTH_TRYING_AGAIN = ("40001", "40P01")
+TRIES = 3
+# "Program limit exceeded" is about what was sent, although it is called operational.
+ABOUT_THE_DATA = "54"
+
+
+def commit(requests: Sequence[Request]) -> list[Answer]:
+    """Apply requests in one transaction, and answer each.
+
+    If what one of them holds cannot be stored, the others are, so that a poison event fails alone. Where the database
+    itself fails nobody can know what it still did, and a repeat is folded: so the sender is asked for one.
+    """
+    try:
+        applied = _applied(requests)
+    except (OperationalError, InterfaceError, InternalError) as problem:
+        if not _sqlstate(problem).startswith(ABOUT_THE_DATA):
+            logger.error("%d requests could not be committed: %s", len(requests), problem)
+            return [unavailable()] * len(requests)
+        return _apart(requests)
+    except Exception:
+        return _apart(requests)
+    if any(one.outcome != Outcome.APPENDED for results in applied for one in results or ()):
+        bell.ring()
+    return [answer(request, results) for request, results in zip(requests, applied, strict=True)]
+
+
+def _apart(requests: Sequence[Request]) -> list[Answer]:
+    """Commit the halves of a batch that cannot be applied as one, down to the request that is at fault."""
+    if len(requests) == 1:
+        logger.exception("an event could not be applied")
+        return [unavailable()]
+    middle = len(requests) // 2
+    return commit(requests[:middle]) + commit(requests[middle:])
+
+
+def _applied(requests: Sequence[Request]) -> list[list[Applied] | None]:
+    for _ in range(TRIES - 1):
+        try:
+            return apply(requests)
+        except OperationalError as problem:
+            if _sqlstate(problem) not in WORTH_TRYING_AGAIN:
+                raise
+    return apply(requests)
+
+
+def _sqlstate(problem: Exception) -> str:
+    return getattr(problem.__cause__, "sqlstate", None) or ""

@@ -1,0 +1,166 @@
+"""The statements that store a batch of events: one each, however many events there are."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, LiteralString
+
+from django.db import connection
+
+from incidents.intake import arrays
+from incidents.intake.batch import Applied, Item, Verdict
+from incidents.models import Outcome
+
+# One statement opens an incident for each problem or appends to the open one, whoever races, and stores all events.
+# Incidents are locked in one order, and only after the sources, so that no two batches wait for each other. What
+# concerns the incidents of a source is read from its row, as the sources of a batch may come from a cache.
+# A HIGH event raises an open LOW incident and starts its escalation. Ids are drawn when all incidents are locked.
+_ALERTS: LiteralString = """
+WITH source AS MATERIALIZED (
+    SELECT id, escalation_policy_id, priority, auto_resolution_minutes * interval '1 minute' AS patience
+    FROM alertsources_alertsource WHERE id = ANY(%b) AND active ORDER BY id FOR KEY SHARE
+), event AS MATERIALIZED (
+    SELECT * FROM unnest(%b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b) WITH ORDINALITY AS event(
+        source_id, key_hash, scope_hash, times, priority, key,
+        incident_key, summary, details, fields, links, occurred_at, request_id, body, content_type, place
+    )
+), opened AS (
+    INSERT INTO incidents_incident AS incident (
+        alert_source_id, escalation_policy_id, summary, details, status, priority, incident_key, key_hash, scope_hash,
+        event_count, reported_at, last_event_at, next_escalation_at, auto_resolve_at
+    )
+    SELECT
+        source.id, source.escalation_policy_id, event.summary, event.details, 1,
+        COALESCE(NULLIF(event.priority, ''), source.priority), event.key, event.key_hash, event.scope_hash,
+        event.times, statement_timestamp(), statement_timestamp(), statement_timestamp(),
+        statement_timestamp() + source.patience
+    FROM event JOIN source ON source.id = event.source_id
+    WHERE event.times > 0
+    ORDER BY event.source_id, event.key_hash
+    ON CONFLICT (alert_source_id, key_hash) WHERE status < 3 DO UPDATE SET
+        event_count = incident.event_count + EXCLUDED.event_count,
+        last_event_at = GREATEST(incident.last_event_at, EXCLUDED.last_event_at),
+        auto_resolve_at = EXCLUDED.auto_resolve_at,
+        priority = CASE WHEN EXCLUDED.priority = 'high' THEN 'high' ELSE incident.priority END,
+        run = CASE WHEN EXCLUDED.priority = 'high' AND incident.priority = 'low' THEN NULL ELSE incident.run END,
+        next_escalation_at = CASE
+            WHEN EXCLUDED.priority = 'high' AND incident.priority = 'low' AND incident.status = 1
+            THEN EXCLUDED.next_escalation_at ELSE incident.next_escalation_at END
+    RETURNING id, alert_source_id, key_hash, xmax = 0 AS is_new
+), placed AS MATERIALIZED (
+    SELECT
+        nextval('incidents_timeline_seq') AS id, event.*, opened.id AS incident_id,
+        CASE WHEN opened.is_new AND event.times > 0 THEN 'opened' ELSE 'appended' END AS outcome
+    FROM event JOIN opened ON opened.alert_source_id = event.source_id AND opened.key_hash = event.key_hash
+    ORDER BY event.place
+), stored AS (
+    INSERT INTO incidents_event (
+        id, alert_source_id, incident_id, request_id, body, content_type, received_at, occurred_at, type, outcome,
+        reason, incident_key, summary, details, fields, links
+    )
+    SELECT
+        id, source_id, incident_id, request_id, body, content_type, statement_timestamp(), occurred_at, 'ALERT',
+        outcome, '', incident_key, summary, details, fields::jsonb, links::jsonb
+    FROM placed
+)
+SELECT place, id, incident_id, outcome FROM placed
+"""
+_OTHERS: LiteralString = """
+WITH placed AS MATERIALIZED (
+    SELECT nextval('incidents_timeline_seq') AS id, event.*
+    FROM unnest(%b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b) WITH ORDINALITY AS event(
+        source_id, incident_id, type, outcome, reason,
+        incident_key, summary, details, fields, links, occurred_at, request_id, body, content_type, place
+    )
+    ORDER BY event.place
+), stored AS (
+    INSERT INTO incidents_event (
+        id, alert_source_id, incident_id, request_id, body, content_type, received_at, occurred_at, type, outcome,
+        reason, incident_key, summary, details, fields, links
+    )
+    SELECT
+        id, source_id, NULLIF(incident_id, 0), request_id, body, content_type, statement_timestamp(), occurred_at, type,
+        outcome, reason, incident_key, summary, details, fields::jsonb, links::jsonb
+    FROM placed
+)
+SELECT place, id FROM placed
+"""
+
+
+def alerts(batch: Sequence[Item]) -> list[Applied | None]:
+    """Open or continue the incidents of ALERTs, and store them. None for an event whose source is gone."""
+    folds = _folded(batch)
+    rows = _rows(
+        _ALERTS,
+        arrays.integers(sorted({item.source.pk for item in batch})),
+        arrays.integers([item.source.pk for item in batch]),
+        arrays.binaries([item.key_hash for item in batch]),
+        arrays.binaries([item.scope_hash for item in batch]),
+        arrays.integers([times for times, _ in folds]),
+        arrays.texts([priority for _, priority in folds]),
+        arrays.texts([item.event.key or item.key for item in batch]),
+        *_as_sent(batch),
+    )
+    applied: list[Applied | None] = [None] * len(batch)
+    for place, event_id, incident_id, outcome in rows:
+        applied[place - 1] = Applied(event_id, incident_id, batch[place - 1].event.key, Outcome(outcome))
+    return applied
+
+
+def others(batch: Sequence[Item], verdicts: Sequence[Verdict]) -> list[Applied]:
+    """Store events together with what became of each. Their sources are locked."""
+    rows = _rows(
+        _OTHERS,
+        arrays.integers([item.source.pk for item in batch]),
+        arrays.integers([verdict.incident_id or 0 for verdict in verdicts]),
+        arrays.texts([item.event.type for item in batch]),
+        arrays.texts([verdict.outcome for verdict in verdicts]),
+        arrays.texts([verdict.reason for verdict in verdicts]),
+        *_as_sent(batch),
+    )
+    ids = dict(rows)
+    return [
+        Applied(ids[place], verdict.incident_id, item.event.key, verdict.outcome, verdict.reason, verdict.code)
+        for place, (item, verdict) in enumerate(zip(batch, verdicts, strict=True), start=1)
+    ]
+
+
+def _folded(batch: Sequence[Item]) -> list[tuple[int, str]]:
+    """Return for each event how many it stands for, and their priority: a problem's first counts, the rest are 0.
+
+    The highest priority wins; an empty one means the source's.
+    """
+    first: dict[tuple[int, bytes], int] = {}
+    times = [0] * len(batch)
+    priorities = [(item.event.priority or "").lower() for item in batch]
+    for place, item in enumerate(batch):
+        at = first.setdefault((item.source.pk, item.key_hash), place)
+        times[at] += 1
+        if priorities[at] != "high" and priorities[place] in ("high", ""):
+            priorities[at] = priorities[place]
+    return list(zip(times, priorities, strict=True))
+
+
+def _as_sent(batch: Sequence[Item]) -> tuple[arrays.Array, ...]:
+    events = [item.event for item in batch]
+    return (
+        arrays.texts([event.key for event in events]),
+        arrays.texts([event.summary for event in events]),
+        arrays.texts([event.details for event in events]),
+        arrays.texts([json.dumps(event.fields) if event.fields else "{}" for event in events]),
+        arrays.texts([_links(item) if item.event.links else "[]" for item in batch]),
+        arrays.times([event.occurred_at for event in events]),
+        arrays.uuids([item.request_id for item in batch]),
+        arrays.binaries([item.body for item in batch]),
+        arrays.texts([item.content_type for item in batch]),
+    )
+
+
+def _links(item: Item) -> str:
+    return json.dumps([{"label": link.label, "url": link.url} for link in item.event.links])
+
+
+def _rows(statement: LiteralString, *parameters: arrays.Array) -> list[Any]:
+    """Run a statement on Django's connection with a cursor of psycopg's: Django's own writes values into the text."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, arrays.cursor(connection.connection) as cursor:
+        return cursor.execute(statement, parameters, binary=True, prepare=True).fetchall()
