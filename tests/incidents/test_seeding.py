@@ -10,7 +10,7 @@ from django.test import Client
 from accounts.models import User
 from alertsources.models import AlertSource
 from incidents import services
-from incidents.intake.apply import key_hash
+from incidents.intake.batch import key_hash
 from incidents.models import Event, Incident, LogEntry, Status
 from incidents.timeline import items
 
