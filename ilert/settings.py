@@ -50,14 +50,26 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 ILERT_ADMIN_EMAIL: str = env("ILERT_ADMIN_EMAIL", default="admin@localhost")
 ILERT_ADMIN_PASSWORD: str = env("ILERT_ADMIN_PASSWORD", default="")
 ILERT_MAX_BODY: int = env.int("ILERT_MAX_BODY", default=1024 * 1024)
-try:
-    ILERT_ALLOW_PRIVATE_NETWORKS = [
-        ipaddress.ip_network(network) for network in env.list("ILERT_ALLOW_PRIVATE_NETWORKS", default=[])
-    ]
-except ValueError as error:
-    raise ImproperlyConfigured(
-        f"ILERT_ALLOW_PRIVATE_NETWORKS must list networks such as 10.0.0.0/8: {error}."
-    ) from error
+# Of a source without limits of its own, over all web processes.
+ILERT_SOURCE_RATE: float = env.float("ILERT_SOURCE_RATE", default=50.0)
+ILERT_SOURCE_BURST: float = env.float("ILERT_SOURCE_BURST", default=500.0)
+if ILERT_SOURCE_RATE <= 0 or ILERT_SOURCE_BURST < 1:
+    raise ImproperlyConfigured("ILERT_SOURCE_RATE must be over 0 and ILERT_SOURCE_BURST at least 1.")
+
+
+def _networks(name: str, default: list[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    try:
+        return [ipaddress.ip_network(network.strip()) for network in env.list(name, default=default)]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must list networks such as 10.0.0.0/8: {error}.") from error
+
+
+ILERT_ALLOW_PRIVATE_NETWORKS = _networks("ILERT_ALLOW_PRIVATE_NETWORKS", [])
+# Whose X-Forwarded-For and X-Forwarded-Proto are believed; from anybody else they are taken away.
+_PRIVATE = ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]
+ILERT_TRUSTED_PROXIES = _networks(
+    "ILERT_TRUSTED_PROXIES", _PRIVATE if env.bool("ILERT_BEHIND_PROXY", default=False) else []
+)
 
 
 def _count(name: str, default: int, *, least: int) -> int:
@@ -99,6 +111,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "ilert.middleware.TrustedProxiesMiddleware",
     "ilert.middleware.AnyHostForProgramsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -222,7 +235,7 @@ SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365 if HTTPS else 0
 SECURE_REFERRER_POLICY = "same-origin"
 # Browsers ignore it over plain http and complain about it in the console of every page.
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin" if HTTPS else None
-if env.bool("ILERT_BEHIND_PROXY", default=False):
+if ILERT_TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 X_FRAME_OPTIONS = "DENY"
 # Subdomains and preload lists (W005, W021) are for the owner of the domain to decide; W008 see SECURE_SSL_REDIRECT.
