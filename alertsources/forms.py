@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from alertsources.models import AUTO_RESOLUTION_CHOICES, Grouping, Priority
@@ -37,11 +38,27 @@ class SourceForm(forms.Form):
         help_text="When that long no event has come, also if somebody has accepted.",
     )
     grouping = forms.ChoiceField(label="What becomes one incident", choices=Grouping, initial=Grouping.KEY)
+    rate_limit = forms.IntegerField(
+        label="Events per second",
+        min_value=1,
+        max_value=1_000_000,
+        required=False,
+        help_text="More is a flood: it is stored and shown, and refused only while the installation has no room.",
+    )
+    burst_limit = forms.IntegerField(
+        label="Events at once",
+        min_value=1,
+        max_value=10_000_000,
+        required=False,
+        help_text="So many may come in one go before events per second count.",
+    )
 
-    OPTIONS = ("priority", "auto_resolution_minutes", "grouping")
+    OPTIONS = ("priority", "auto_resolution_minutes", "grouping", "rate_limit", "burst_limit")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["rate_limit"].widget.attrs["placeholder"] = f"{settings.ILERT_SOURCE_RATE:g}"
+        self.fields["burst_limit"].widget.attrs["placeholder"] = f"{settings.ILERT_SOURCE_BURST:g}"
         policies = [(str(pk), name) for pk, name in EscalationPolicy.objects.values_list("pk", "name")]
         field = self.fields["escalation_policy"]
         assert isinstance(field, forms.ChoiceField)

@@ -1,6 +1,7 @@
 """The configured tools that may send events."""
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower
 from django.urls import reverse
 
@@ -56,11 +57,21 @@ class AlertSource(models.Model):
         help_text="When that long no event has come, also if somebody has accepted.",
     )
     grouping = models.CharField(max_length=8, choices=Grouping, default=Grouping.KEY)
+    # None leaves the installation's own, ILERT_SOURCE_RATE and ILERT_SOURCE_BURST.
+    rate_limit = models.PositiveIntegerField("events per second", null=True, blank=True)
+    burst_limit = models.PositiveIntegerField("events at once", null=True, blank=True)
     active = models.BooleanField(default=True, help_text="A source that is not active answers 404 to its tool.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = [Lower("name"), "pk"]
+        constraints = [
+            # Nothing may ever pass a limit of 0; a source that may send nothing is disabled.
+            models.CheckConstraint(
+                condition=(Q(rate_limit=None) | Q(rate_limit__gt=0)) & (Q(burst_limit=None) | Q(burst_limit__gt=0)),
+                name="alertsources_limits_let_something_pass",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

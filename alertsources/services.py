@@ -1,6 +1,6 @@
 """What can be done with alert sources."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -28,6 +28,8 @@ class Options:
     priority: str = Priority.HIGH
     auto_resolution_minutes: int | None = None
     grouping: str | None = None
+    rate_limit: int | None = None
+    burst_limit: int | None = None
 
 
 def create_source(
@@ -46,6 +48,7 @@ def _set_options(source: AlertSource, options: Options) -> None:
     source.priority = options.priority
     source.auto_resolution_minutes = options.auto_resolution_minutes
     source.grouping = options.grouping or source.integration.grouping.value
+    source.rate_limit, source.burst_limit = options.rate_limit, options.burst_limit
 
 
 def rotate_key(source: AlertSource, now: datetime) -> None:
@@ -77,9 +80,7 @@ def update_source(
     """Change a source. Incidents that are open keep the policy they started with."""
     source.name, source.escalation_policy, source.active = name, escalation_policy, active
     _set_options(source, options)
-    source.save(
-        update_fields=["name", "escalation_policy", "active", "priority", "auto_resolution_minutes", "grouping"]
-    )
+    source.save(update_fields=["name", "escalation_policy", "active", *(field.name for field in fields(Options))])
 
 
 def set_active(source: AlertSource, active: bool) -> None:

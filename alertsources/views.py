@@ -99,6 +99,8 @@ def source_edit(request: HttpRequest, pk: int) -> HttpResponse:
         "priority": source.priority,
         "auto_resolution_minutes": source.auto_resolution_minutes,
         "grouping": source.grouping,
+        "rate_limit": source.rate_limit,
+        "burst_limit": source.burst_limit,
     }
     form = EditSourceForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():

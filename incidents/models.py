@@ -1,6 +1,7 @@
 """What people work on: incidents, the events that make them, and their timelines."""
 
 import uuid
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +11,8 @@ from django.db.models import Func, Q
 from django.urls import reverse
 from django.utils import timezone
 
+# A source that has kept its rate for that long is not flooding any more.
+FLOOD_ENDS_AFTER = timedelta(minutes=1)
 TIMELINE_SEQUENCE = "incidents_timeline_seq"
 
 
@@ -174,6 +177,25 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_outcome_display()}: {self.summary}"
+
+
+class Flood(models.Model):
+    """The last time that a source sent more than its rate."""
+
+    alert_source = models.OneToOneField(
+        "alertsources.AlertSource", on_delete=models.CASCADE, primary_key=True, related_name="flood"
+    )
+    since = models.DateTimeField()
+    last_at = models.DateTimeField()
+    events_per_second = models.PositiveIntegerField()
+    refused = models.PositiveBigIntegerField(default=0, help_text="Events that were answered 429 in this flood.")
+
+    def __str__(self) -> str:
+        return f"{self.alert_source} since {self.since}"
+
+    def goes_on(self, now: datetime) -> bool:
+        """Whether the source has been over its rate within the last minute."""
+        return now - self.last_at <= FLOOD_ENDS_AFTER
 
 
 class LogEntry(models.Model):

@@ -33,6 +33,7 @@ LOOKS = {
     "active": Look("resolved", "plug-zap", "Active"),
     "maintenance": Look("info", "wrench", "In maintenance"),
     "broken": Look("danger", "unplug", "Needs attention"),
+    "over-rate": Look("warning", "gauge", "Over its rate"),
     # outcomes of events
     "opened": Look("pending", "circle-alert", "Opened"),
     "appended": Look("info", "layers", "Appended"),

@@ -12,6 +12,7 @@ from alertsources.models import AlertSource
 from ilert.common.clock import database_now
 from ilert.common.paging import keyset_page
 from ilert.common.text import clean
+from incidents import floods
 from incidents.engine.bell import bell
 from incidents.models import Event, Incident, Outcome, Status
 from incidents.trial import send_test_event
@@ -33,8 +34,14 @@ def source_states(request: SignedInRequest) -> HttpResponse:
         .annotate(Min("status"))
     )
     last = {event.alert_source_id: event for event in _last_events(sources)}
+    flooding = floods.current(ids, database_now())
     rows = [
-        {"source": source, "state": _state(source, statuses, last), "last_event": last.get(source.pk)}
+        {
+            "source": source,
+            "state": _state(source, statuses, last),
+            "last_event": last.get(source.pk),
+            "flood": flooding.get(source.pk),
+        }
         for source in sources
     ]
     return render(request, "incidents/source_states.html", {"rows": rows})
@@ -66,13 +73,17 @@ def source_activity(request: SignedInRequest, pk: int) -> HttpResponse:
     events = list(
         Event.objects.filter(alert_source=source).select_related("incident").defer("body").order_by("-pk")[:RECENT]
     )
-    version = str(events[0].pk) if events else "none"
+    now = database_now()
+    flood = floods.latest(source.pk, now)
+    version = f"{events[0].pk if events else 'none'} {flood and flood.last_at} {flood and flood.goes_on(now)}"
     if request.htmx and request.GET.get("version") == version:
         return HttpResponse(status=204)
     context = {
         "source": source,
         "events": events,
         "version": version,
+        "flood": flood,
+        "flooding": flood and flood.goes_on(now),
         "connected": bool(events) and events[0].outcome not in (Outcome.REJECTED, Outcome.FAILED),
     }
     return render(request, "incidents/source_activity.html", context)
