@@ -158,7 +158,15 @@ DATABASE: dict[str, Any] = environ.Env.db_url_config(  # type: ignore[no-untyped
 DATABASE.setdefault("OPTIONS", {})
 DATABASE["OPTIONS"] |= {
     # Under ASGI a pool, as CONN_MAX_AGE would keep one connection per thread and exhaust the server.
-    "pool": {"min_size": 0, "max_size": env.int("ILERT_DATABASE_POOL", default=10), "timeout": 4, "max_idle": 60},
+    "pool": {
+        "min_size": 0,
+        "max_size": env.int("ILERT_DATABASE_POOL", default=10),
+        "timeout": 4,
+        "max_idle": 60,
+        # Without it the pauses between attempts double for minutes, long after the database is back; whoever needs a
+        # connection next begins a new attempt.
+        "reconnect_timeout": 1,
+    },
     "connect_timeout": 3,
     "options": "-c statement_timeout=20s -c lock_timeout=4s -c idle_in_transaction_session_timeout=20s",
 }
