@@ -1,6 +1,6 @@
 # Every target sets up what it needs first; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test check e2e faults lock
+.PHONY: help up test check e2e faults reliability lock
 
 PYTHON_BIN := .venv/bin/python
 # Throwaway PostgreSQL and Valkey, unless DATABASE_URL and REDIS_URL point at real ones.
@@ -25,6 +25,9 @@ e2e: ## Run the browser tests in real Chromium
 
 faults: ## Kill real processes and see what is left
 	@bin/setup dev && exec .venv/bin/pytest tests/faults -m faults $(ARGS)
+
+reliability: ## The full fault harness: 45 minutes, figures into docs/reliability/
+	@bin/setup dev && bin/reliability
 
 lock: ## Write requirements/*.txt anew from requirements/*.in
 	@bin/setup dev && .venv/bin/pip install --quiet --disable-pip-version-check uv
