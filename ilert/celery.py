@@ -9,3 +9,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ilert.settings")
 app = Celery("ilert")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# By name: it knows models, and those are not ready when this is imported.
+app.steps["consumer"].add("incidents.watch.worker:PulseStep")

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from ilert.common.client import client_address, is_trusted_proxy
 
 # These answer programs, and nothing in their answers depends on what the program calls this host.
-HOST_DOES_NOT_MATTER = ("/api/", "/healthz", "/readyz")
+HOST_DOES_NOT_MATTER = ("/api/", "/healthz", "/readyz", "/metrics")
 
 
 class TrustedProxiesMiddleware:

@@ -21,14 +21,19 @@ class Entry:
     shown: Callable[[HttpRequest], bool] = lambda request: True
 
 
+def _is_admin(request: HttpRequest) -> bool:
+    return request.user.is_authenticated and request.user.is_admin
+
+
 def _outbox_shown(request: HttpRequest) -> bool:
-    return settings.EMAIL_BACKEND == OUTBOX_BACKEND and request.user.is_authenticated and request.user.is_admin
+    return settings.EMAIL_BACKEND == OUTBOX_BACKEND and _is_admin(request)
 
 
 ENTRIES = (
     Entry("incident-list", "Incidents", "Incidents", "siren"),
     Entry("policy-list", "Escalation policies", "Policies", "waypoints"),
     Entry("source-list", "Alert sources", "Sources", "plug-zap"),
+    Entry("system", "System", "System", "activity", _is_admin),
     Entry("outbox", "Outbox", "Outbox", "mails", _outbox_shown),
 )
 

@@ -5,6 +5,7 @@ With nothing set the product runs on its own PostgreSQL and Valkey below `ILERT_
 
 import ipaddress
 import os
+import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()  # type: ignore[no-untyped-call]
 
 ILERT_DATA_DIR = Path(env("ILERT_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+with (BASE_DIR / "pyproject.toml").open("rb") as _project:
+    VERSION: str = tomllib.load(_project)["project"]["version"]
 HOST: str = env("HOST", default="0.0.0.0")  # noqa: S104  # nosec B104: tools must reach the webhook
 PORT: int = env.int("PORT", default=8000)
 PUBLIC_URL: str = (env("PUBLIC_URL", default="") or f"http://localhost:{PORT}").rstrip("/")
@@ -271,6 +274,11 @@ if env("EMAIL_URL", default=""):
 EMAIL_TIMEOUT = 8
 DEFAULT_FROM_EMAIL: str = env("DEFAULT_FROM_EMAIL", default=f"ilert <ilert@{urlsplit(PUBLIC_URL).hostname}>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
+
+# Watching the installation itself: an outside watchdog that is called every minute, and who may read /metrics.
+
+ILERT_HEARTBEAT_URL: str = env("ILERT_HEARTBEAT_URL", default="")
+ILERT_METRICS_TOKEN: str = env("ILERT_METRICS_TOKEN", default="")
 
 # Files, language, time.
 

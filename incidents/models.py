@@ -11,6 +11,9 @@ from django.db.models import Func, Q
 from django.urls import reverse
 from django.utils import timezone
 
+# What the app registers with Django besides the models below.
+from incidents.watch.models import Audit, Finding, Pulse  # noqa: F401
+
 # A source that has kept its rate for that long is not flooding any more.
 FLOOD_ENDS_AFTER = timedelta(minutes=1)
 TIMELINE_SEQUENCE = "incidents_timeline_seq"
@@ -110,6 +113,12 @@ class Incident(models.Model):
                 fields=["auto_resolve_at"],
                 condition=Q(auto_resolve_at__isnull=False, status__lt=Status.RESOLVED),
                 name="incidents_auto_resolve",
+            ),
+            # What the auditor looks through: pending, and nobody is to be asked any more.
+            models.Index(
+                fields=["priority", "id"],
+                condition=Q(status=Status.PENDING, next_escalation_at__isnull=True),
+                name="incidents_resting",
             ),
             models.Index(fields=["alert_source", "key_hash", "-id"], name="incidents_latest_of_key"),
             models.Index(

@@ -13,6 +13,7 @@ from ilert.common.clock import database_now
 from incidents import services
 from incidents.engine import delivery, escalation
 from incidents.engine.bell import Bell
+from incidents.watch.guard import Guard
 from notifications import outbox
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Ticker:
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
         self._handed_out: set[uuid.UUID] = set()
         self._stop = threading.Event()
+        self._guard = Guard()
 
     def run(self) -> None:
         """Tick until `stop` is called. A database that is away is waited for."""
@@ -38,12 +40,15 @@ class Ticker:
         while not self._stop.is_set():
             try:
                 self.tick(database_now())
+                self._guard.ticked()
             except Error as error:
+                self._guard.failed(error)
                 logger.warning("tick failed, the database cannot be used: %s", error)
                 connection.close()
             next_tick = max(next_tick + INTERVAL, time.monotonic())
             self._stop.wait(next_tick - time.monotonic())
         self.close()
+        self._guard.close()
 
     def close(self) -> None:
         """Let the messages that are being sent here end."""

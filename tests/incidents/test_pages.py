@@ -192,7 +192,7 @@ def test_what_was_rejected_shows_its_reason(as_alice: Client, source: AlertSourc
 
 def test_health(db: None) -> None:
     assert Client().get("/healthz").json() == {"status": "ok"}
-    assert Client().get("/readyz").json() == {"status": "ok", "degraded": []}
+    assert Client().get("/readyz").status_code == 200
 
 
 def test_what_a_tool_sent_is_shown_in_readable_form(as_alice: Client, incident: Incident) -> None:

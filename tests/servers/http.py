@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 class Request:
     """What was sent to the server. Header names are in lower case."""
 
+    method: str
     path: str
     headers: dict[str, str]
     body: bytes
@@ -81,13 +82,16 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         owner = self.server.owner
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        request = Request(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.command, self.path, headers, body)
         owner.requests.append(request)
         self.close_connection = True
         if owner.behaviour:
             owner.behaviour(self, owner)
         else:
             self.reply(owner.answer(request))
+
+    do_GET = do_POST
 
     def reply(self, reply: Reply) -> None:
         self.send_response(reply.status)

@@ -1,0 +1,54 @@
+"""Pending incidents that nobody is being told about: there should be none, whatever happened."""
+
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from incidents.models import Incident, LogEntry, Priority, Status
+from incidents.timeline import Kind
+from incidents.watch.models import Audit
+from notifications.models import Notification
+
+# The first step and its messages need a moment.
+SETTLED_AFTER = timedelta(seconds=60)
+# No rule has more than a day.
+LONGEST_WAIT = timedelta(hours=25)
+NEWEST = 1000
+SLICE = 4000
+SHOWN = 20
+
+
+def untold(now: datetime, audit: Audit) -> list[int]:
+    """Return the newest of them. `audit` remembers how far the slow part has come.
+
+    HIGH: nothing is due any more, or absurdly late; its escalation never ends by itself. LOW is asked once and then
+    rests: it is untold if no message went out. That is looked up one by one, for the newest and for a slice of the
+    older ones each time.
+    """
+    pending = Incident.objects.filter(status=Status.PENDING, reported_at__lt=now - SETTLED_AFTER)
+    resting = pending.filter(next_escalation_at__isnull=True)
+    stuck = resting.filter(priority=Priority.HIGH)
+    far = pending.filter(next_escalation_at__gt=now + LONGEST_WAIT)
+    quiet = resting.filter(pk__in=_slice(resting.filter(priority=Priority.LOW), audit)).filter(~Exists(_messages()))
+    found = {pk for rows in (stuck, far, quiet) for pk in rows.order_by("-pk").values_list("pk", flat=True)[:SHOWN]}
+    return sorted(found, reverse=True)[:SHOWN]
+
+
+def _slice(resting: QuerySet[Incident], audit: Audit) -> list[int]:
+    ids = resting.values_list("pk", flat=True)
+    newest = list(ids.order_by("-pk")[:NEWEST])
+    older = list(ids.filter(pk__gt=audit.untold_cursor).order_by("pk")[:SLICE])
+    # At the end it begins again.
+    audit.untold_cursor = older[-1] if len(older) == SLICE else 0
+    return newest + older
+
+
+def _messages() -> QuerySet[LogEntry]:
+    """Return the messages about an incident that went out or still may."""
+    gone_wrong = [Notification.State.FAILED, Notification.State.CANCELLED]
+    return LogEntry.objects.filter(
+        ~Q(notification__state__in=gone_wrong),
+        incident=OuterRef("pk"),
+        kind=Kind.NOTIFIED,
+        notification__isnull=False,
+    )
