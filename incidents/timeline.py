@@ -20,6 +20,7 @@ class Kind(StrEnum):
     NOBODY_ANSWERED = "nobody.answered"
     NOBODY_TO_ASK = "nobody.to_ask"
     UNREACHABLE = "person.unreachable"
+    STEP_FAILED = "step.failed"
     NOTIFIED = "notified"
     RESOLVE_NOTICE = "notified.resolved"
     RECOVERY_AMBIGUOUS = "recovery.ambiguous"
@@ -113,6 +114,11 @@ _ENTRY_LOOKS = {
     Kind.LEVEL_SKIPPED: ("skip-forward", "warning", "Level {level} skipped: nobody is in it"),
     Kind.NOBODY_ANSWERED: ("bell-off", "danger", "Nobody answered"),
     Kind.NOBODY_TO_ASK: ("bell-off", "danger", "Nobody was told: the escalation policy reaches nobody"),
+    Kind.STEP_FAILED: (
+        "bug",
+        "danger",
+        "A fault of ilert's own stopped the escalation: it starts again in a minute, and the admins are told",
+    ),
     Kind.UNREACHABLE: ("user-x", "danger", "{people} cannot be reached: no contact method for this priority"),
     Kind.RECOVERY_AMBIGUOUS: (
         "circle-question-mark",

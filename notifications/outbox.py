@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet, Window
 from django.db.models.functions import RowNumber
 
+from ilert.common import bulk
 from notifications.channels import DeliveryError
 from notifications.models import Attempt, ContactMethod, Notification
 
@@ -54,7 +55,7 @@ def plan(dedupe_key: str, method: ContactMethod, content: Content, due_at: datet
 
 def insert(notifications: list[Notification]) -> None:
     """Store planned messages; one that is there already stays as it is."""
-    Notification.objects.bulk_create(notifications, ignore_conflicts=True, batch_size=1000)
+    bulk.insert(notifications)
 
 
 def due_ids(now: datetime, limit: int) -> list[uuid.UUID]:

@@ -1,174 +1,155 @@
 """Escalation: due incidents take their next step. Every wait is a row with a due time; here it comes due."""
 
-from dataclasses import dataclass, field
+import json
+import logging
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
+from django.db.models import QuerySet
 
 from accounts.models import Role, User
+from alertsources.models import AlertSource
+from ilert.common import bulk
 from incidents.engine import run as runs
-from incidents.models import Incident, LogEntry, Priority
-from incidents.timeline import Kind, entry
+from incidents.engine import steps
+from incidents.models import Incident, Priority
 from notifications import outbox
-from notifications.models import Notification, NotificationRule
+from oncall.models import EscalationPolicy
 from oncall.services import snapshot
 
-BATCH = 500
-VERY_LATE = timedelta(minutes=2)
+logger = logging.getLogger(__name__)
 
+BATCH = 250
+# A task has 12 s. Whoever begins no batch after 3 s ends in time; the next ring goes on.
+BUDGET = timedelta(seconds=3)
 
-@dataclass
-class _Plan:
-    """What a batch of steps adds up to, so that it is written in few statements."""
-
-    now: datetime
-    notifications: list[Notification] = field(default_factory=list)
-    entries: list[LogEntry] = field(default_factory=list)
+_WRITE_INCIDENTS = """
+UPDATE incidents_incident AS incident SET run = step.run::jsonb, next_escalation_at = step.next_due_at
+FROM unnest(%(ids)b::bigint[], %(runs)b::text[], %(times)b::timestamptz[]) AS step (id, run, next_due_at)
+WHERE incident.id = step.id
+"""
 
 
 def oldest_due_at(now: datetime) -> datetime | None:
     """Return since when the longest waiting incident is due, or None when none is."""
-    return (
-        Incident.objects.filter(next_escalation_at__lte=now)
-        .order_by("next_escalation_at")
-        .values_list("next_escalation_at", flat=True)
-        .first()
-    )
+    return _due(now).values_list("next_escalation_at", flat=True).first()
 
 
 def escalate_due(now: datetime) -> int:
     """Let every due incident take its step. Returns how many did; others may work beside this one."""
+    end = monotonic() + BUDGET.total_seconds()
     total = 0
-    while count := _escalate_batch(now):
+    while count := escalate_batch(now):
         total += count
+        if monotonic() > end:
+            break
     return total
 
 
+def escalate_batch(now: datetime) -> int:
+    """Let the longest waiting of those that nobody else has take their steps. Returns how many did."""
+    try:
+        return _escalate(_due(now), now)
+    except Exception:
+        # Whatever is wrong with one incident, the others take their steps.
+        logger.exception("a batch of steps failed: they are taken one by one")
+    ids = list(_due(now).values_list("pk", flat=True)[:BATCH])
+    return sum(_escalate_alone(incident_id, now) for incident_id in ids)
+
+
+def _due(now: datetime) -> "QuerySet[Incident]":
+    return Incident.objects.filter(next_escalation_at__lte=now).order_by("next_escalation_at")
+
+
+def _escalate_alone(incident_id: int, now: datetime) -> int:
+    due = _due(now).filter(pk=incident_id)
+    try:
+        return _escalate(due, now)
+    except OperationalError as error:
+        # It is not the incident's fault, such as a lock that somebody holds for too long: it stays due.
+        logger.warning("incident %s cannot take its step now: %s", incident_id, error)
+        return 0
+    except Exception:
+        logger.exception("incident %s cannot take its step: it is set aside", incident_id)
+    return _set_aside(due, now)
+
+
 @transaction.atomic
-def _escalate_batch(now: datetime) -> int:
-    incidents = list(
-        Incident.objects.filter(next_escalation_at__lte=now)
-        .order_by("next_escalation_at")
-        .select_for_update(skip_locked=True, of=("self",))
-        .select_related("escalation_policy", "alert_source")
-        .defer("alert_source__integration_key")[:BATCH]
-    )
-    plan = _Plan(now)
-    rules = _rules(incidents)
-    steps = [(incident, _take_step(incident, rules)) for incident in incidents]
-    people = _people(steps)
-    for incident, step in steps:
-        reached = _plan_step(plan, incident, step, people)
-        _set_next_due(incident, step, reached, now)
-    outbox.insert(plan.notifications)
-    LogEntry.objects.bulk_create(plan.entries)
-    Incident.objects.bulk_update(incidents, ["run", "next_escalation_at"])
+def _escalate(due: "QuerySet[Incident]", now: datetime) -> int:
+    incidents = _claim(due)
+    if incidents:
+        rules = _rules([incident for incident in incidents if not incident.run])
+        taken = [(incident, _take_step(incident, rules)) for incident in incidents]
+        people = _people([step for _, step in taken])
+        _write([steps.plan(incident, step, people, now) for incident, step in taken])
     return len(incidents)
+
+
+@transaction.atomic
+def _set_aside(due: "QuerySet[Incident]", now: datetime) -> int:
+    incidents = _claim(due)
+    rules = _rules(incidents)
+    # A number that no run has had within the hour: the new one tells people anew, and the admins not every minute.
+    number = int(now.timestamp()) // 3600
+    _write([steps.set_aside(item, _begin(item, rules, number), _admins(), now) for item in incidents])
+    return len(incidents)
+
+
+def _claim(due: "QuerySet[Incident]") -> list[Incident]:
+    """Lock due incidents that nobody else has locked, each with the name of its source."""
+    with connection.cursor() as cursor:
+        # Whoever holds a person's row must not hold up the steps that tell others.
+        cursor.execute("SET LOCAL lock_timeout = '1s'")
+    incidents = list(
+        due.select_for_update(skip_locked=True, of=("self",)).only(
+            "summary", "details", "priority", "run", "next_escalation_at", "escalation_policy", "alert_source"
+        )[:BATCH]
+    )
+    sources = AlertSource.objects.only("name").in_bulk({incident.alert_source_id for incident in incidents})
+    for incident in incidents:
+        incident.alert_source = sources[incident.alert_source_id]
+    return incidents
 
 
 def _rules(incidents: list[Incident]) -> dict[int | None, dict[str, Any]]:
     """Return the rules, as they are now, of the policies that incidents are about to start."""
-    policies = {incident.escalation_policy_id: incident.escalation_policy for incident in incidents if not incident.run}
-    return {policy_id: snapshot(policy) for policy_id, policy in policies.items()}
+    ids = {incident.escalation_policy_id for incident in incidents}
+    policies = EscalationPolicy.objects.in_bulk({policy_id for policy_id in ids if policy_id})
+    return {policy_id: snapshot(policies.get(policy_id) if policy_id else None) for policy_id in ids}
 
 
 def _take_step(incident: Incident, rules: dict[int | None, dict[str, Any]]) -> runs.Step:
-    run = incident.run or runs.begin(
-        rules[incident.escalation_policy_id], number=1, single_level=incident.priority == Priority.LOW
-    )
-    step = runs.step(run)
-    incident.run = step.run
-    return step
+    return runs.step(incident.run or _begin(incident, rules, number=1))
 
 
-@dataclass(frozen=True)
-class _People:
-    """The people a batch may have to tell, each with the rules that say how they want to be told."""
-
-    by_id: dict[int, User]
-    admins: list[User]
+def _begin(incident: Incident, rules: dict[int | None, dict[str, Any]], number: int) -> dict[str, Any]:
+    single_level = incident.priority == Priority.LOW
+    return runs.begin(rules[incident.escalation_policy_id], number=number, single_level=single_level)
 
 
-def _people(steps: list[tuple[Incident, runs.Step]]) -> _People:
-    ids = {user_id for _, step in steps for user_id in step.users}
-    active = User.objects.filter(is_active=True).prefetch_related("notification_rules__contact_method")
-    ended = any(step.finished for _, step in steps)
-    return _People(active.in_bulk(ids), list(active.filter(role=Role.ADMIN).order_by("pk")) if ended else [])
+def _people(taken: list[runs.Step]) -> steps.People:
+    ids = {user_id for step in taken for user_id in step.users}
+    return steps.People(_active().in_bulk(ids), _admins() if any(step.finished for step in taken) else [])
 
 
-def _set_next_due(incident: Incident, step: runs.Step, reached: bool, now: datetime) -> None:
-    """Count from the old due time: lateness of one step must not add up over the levels.
-
-    After an outage that would ask everybody at once, so a level that was asked very late has its minutes from then.
-    A level where nobody could be reached costs no time: the incident stays due and takes its next step at once.
-    """
-    if not reached and not step.finished:
-        return
-    if step.minutes is None or incident.next_escalation_at is None:
-        incident.next_escalation_at = None
-        return
-    incident.next_escalation_at = _asked_at(incident.next_escalation_at, now) + timedelta(minutes=step.minutes)
+def _admins() -> list[User]:
+    return list(_active().filter(role=Role.ADMIN).order_by("pk"))
 
 
-def _asked_at(due_at: datetime, now: datetime) -> datetime:
-    return now if now - due_at > VERY_LATE else due_at
+def _active() -> "QuerySet[User]":
+    return User.objects.filter(is_active=True).prefetch_related("notification_rules__contact_method")
 
 
-def _plan_step(plan: _Plan, incident: Incident, step: runs.Step, people: _People) -> bool:
-    """Plan what a step asks for. Returns whether there is a way to reach anybody."""
-    for level in step.skipped:
-        plan.entries.append(entry(incident, Kind.LEVEL_SKIPPED, plan.now, level=level))
-    if step.finished:
-        return _plan_end(plan, incident, step, people.admins)
-    asked = [people.by_id[user_id] for user_id in step.users if user_id in people.by_id]
-    if not asked:
-        plan.entries.append(entry(incident, Kind.LEVEL_SKIPPED, plan.now, level=step.level))
-        return False
-    names = ", ".join(str(user) for user in asked)
-    plan.entries.append(entry(incident, Kind.LEVEL_ASKED, plan.now, level=step.level, round=step.round, people=names))
-    place = f"{step.round}:{step.level}"
-    reached = [_plan_messages(plan, incident, user, place, incident.summary) for user in asked]
-    return any(reached)
-
-
-def _plan_end(plan: _Plan, incident: Incident, step: runs.Step, admins: list[User]) -> bool:
-    """Nobody is left to ask: the admins are told, and told again until somebody looks."""
-    nobody = Kind.NOBODY_TO_ASK if len(step.skipped) == len(step.run["rules"]) else Kind.NOBODY_ANSWERED
-    reminder = step.run["reminder"]
-    if reminder == 1:
-        plan.entries.append(entry(incident, nobody, plan.now))
-    title = f"Nobody answered: {incident.summary}"
-    reached = [_plan_messages(plan, incident, user, f"end:{reminder}", title) for user in admins]
-    return any(reached)
-
-
-def _plan_messages(plan: _Plan, incident: Incident, user: User, place: str, title: str) -> bool:
-    """Plan one message for each of the person's rules of the incident's priority. Returns whether there is any."""
-    rules = [rule for rule in user.notification_rules.all() if rule.priority == incident.priority]
-    if not rules:
-        plan.entries.append(entry(incident, Kind.UNREACHABLE, plan.now, people=str(user)))
-    for rule in rules:
-        rule.contact_method.user = user
-        notification = _message(plan, incident, rule, place, title)
-        plan.notifications.append(notification)
-        plan.entries.append(entry(incident, Kind.NOTIFIED, plan.now, notification=notification))
-    return bool(rules)
-
-
-def _message(plan: _Plan, incident: Incident, rule: NotificationRule, place: str, title: str) -> Notification:
-    assert incident.run is not None
-    assert incident.next_escalation_at is not None
-    run = f"{incident.priority}:{incident.run['number']}"
-    content = outbox.Content(
-        title=f"{title} [{incident.alert_source.name}]",
-        text=incident.details,
-        urgent=incident.priority == Priority.HIGH,
-    )
-    return outbox.plan(
-        f"incident:{incident.pk}:{run}:{place}:{rule.user_id}:{rule.pk}",
-        rule.contact_method,
-        content,
-        _asked_at(incident.next_escalation_at, plan.now) + timedelta(minutes=rule.delay_minutes),
-        plan.now,
+def _write(plans: list[steps.Plan]) -> None:
+    outbox.insert([notification for plan in plans for notification in plan.notifications])
+    bulk.insert([entry for plan in plans for entry in plan.entries])
+    bulk.execute(
+        _WRITE_INCIDENTS,
+        {
+            "ids": [plan.incident.pk for plan in plans],
+            "runs": [json.dumps(plan.run) for plan in plans],
+            "times": [plan.next_due_at for plan in plans],
+        },
     )

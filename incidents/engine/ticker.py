@@ -13,22 +13,29 @@ from ilert.common.clock import database_now
 from incidents import services
 from incidents.engine import delivery, escalation
 from incidents.engine.bell import Bell
+from incidents.engine.hand import Hand
 from incidents.watch.guard import Guard
 from notifications import outbox
 
 logger = logging.getLogger(__name__)
 
-INTERVAL = 1.0
+INTERVAL = timedelta(seconds=1)
+# What falls due in between is not waited for longer than that.
+SHORTEST = timedelta(seconds=0.05)
 # Due work that is later than this is not being done by anybody, whatever the reason.
 PATIENCE = timedelta(seconds=1.5)
 SENDERS = 8
 
 
 class Ticker:
-    """The engine's heartbeat. Any number of them may run: whoever takes a row first has it."""
+    """The engine's heartbeat. Any number of them may run: whoever takes a row first has it.
+
+    The tick itself only looks and rings. All work is done by threads of its own, so that none can hold the tick.
+    """
 
     def __init__(self, bell: Bell) -> None:
         self._bell = bell
+        self._engine = Hand("engine in the ticker", take_late_steps)
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
         self._handed_out: set[uuid.UUID] = set()
         self._stop = threading.Event()
@@ -36,40 +43,46 @@ class Ticker:
 
     def run(self) -> None:
         """Tick until `stop` is called. A database that is away is waited for."""
-        next_tick = time.monotonic()
         while not self._stop.is_set():
+            started = time.monotonic()
+            wait = INTERVAL
             try:
-                self.tick(database_now())
+                wait = self.tick(database_now())
                 self._guard.ticked()
             except Error as error:
                 self._guard.failed(error)
                 logger.warning("tick failed, the database cannot be used: %s", error)
                 connection.close()
-            next_tick = max(next_tick + INTERVAL, time.monotonic())
-            self._stop.wait(next_tick - time.monotonic())
+            self._stop.wait(max(0.0, started + wait.total_seconds() - time.monotonic()))
         self.close()
         self._guard.close()
 
     def close(self) -> None:
         """Let the messages that are being sent here end."""
+        self._engine.close()
         self._senders.shutdown(wait=True)
 
     def stop(self) -> None:
         self._stop.set()
 
-    def tick(self, now: datetime) -> None:
-        """Ring the workers if anything is due, and do it here if it has been due for too long."""
-        waits = (services.oldest_stale_at(now), escalation.oldest_due_at(now), outbox.oldest_due_at(now))
-        oldest = min(filter(None, waits), default=None)
-        if oldest is None:
-            return
-        self._bell.ring()
-        if now - oldest > PATIENCE:
-            self._work(now)
+    def tick(self, now: datetime) -> timedelta:
+        """Ring the workers if anything is due, and do it here if it has been due for too long.
 
-    def _work(self, now: datetime) -> None:
-        services.resolve_stale(now)
-        escalation.escalate_due(now)
+        Returns when to look again: when the next thing falls due, but in a second at the latest.
+        """
+        soon = now + INTERVAL
+        waits = (services.oldest_stale_at(soon), escalation.oldest_due_at(soon), outbox.oldest_due_at(soon))
+        moments = [moment for moment in waits if moment is not None]
+        due = [moment for moment in moments if moment <= now]
+        if due:
+            self._bell.ring()
+            if now - min(due) > PATIENCE:
+                self._work()
+        upcoming = min((moment for moment in moments if moment > now), default=soon)
+        return max(upcoming - now, SHORTEST)
+
+    def _work(self) -> None:
+        self._engine.ask()
         for notification_id in outbox.due_ids(database_now(), SENDERS * 4):
             # What still waits for a sender of this process must not be handed out once more every second.
             if notification_id not in self._handed_out:
@@ -84,3 +97,23 @@ class Ticker:
         finally:
             self._handed_out.discard(notification_id)
             connection.close()
+
+
+def take_late_steps() -> None:
+    """Do what the workers are late with, batch by batch, and leave them the rest as soon as they keep up again."""
+    while _resolve_late() + _escalate_late():
+        pass
+
+
+def _resolve_late() -> int:
+    now = database_now()
+    return services.resolve_stale(now) if _is_late(services.oldest_stale_at(now), now) else 0
+
+
+def _escalate_late() -> int:
+    now = database_now()
+    return escalation.escalate_batch(now) if _is_late(escalation.oldest_due_at(now), now) else 0
+
+
+def _is_late(moment: datetime | None, now: datetime) -> bool:
+    return moment is not None and now - moment > PATIENCE

@@ -142,6 +142,9 @@ def test_a_ticker_works_itself_when_the_workers_do_not(incident: Incident) -> No
     assert (bell.rings, told()) == (1, [])
     Incident.objects.update(next_escalation_at=database_now() - PATIENCE * 2)
     ticker.tick(database_now())
+    ticker.close()
+    assert told() == ["Alice"]
+    ticker = Ticker(bell)
     Notification.objects.update(due_at=database_now() - PATIENCE * 2)
     ticker.tick(database_now())
     ticker.close()

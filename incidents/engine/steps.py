@@ -1,0 +1,127 @@
+"""What a due step adds up to: messages, entries of the timeline, and the next due time. Pure: no clock, no database."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from accounts.models import User
+from incidents.engine import run as runs
+from incidents.models import Incident, LogEntry, Priority
+from incidents.timeline import Kind, entry
+from notifications import outbox
+from notifications.models import Notification, NotificationRule
+
+VERY_LATE = timedelta(minutes=2)
+# A step that our own fault keeps from being taken is tried again: the fault may be mended by then.
+TRY_AGAIN = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class People:
+    """Those whom a batch may have to tell, each with the rules that say how they want to be told."""
+
+    by_id: dict[int, User]
+    admins: list[User]
+
+
+@dataclass
+class Plan:
+    """What one incident's step asks for, ready to be written."""
+
+    incident: Incident
+    now: datetime
+    run: dict[str, Any]
+    next_due_at: datetime | None = None
+    notifications: list[Notification] = field(default_factory=list)
+    entries: list[LogEntry] = field(default_factory=list)
+
+    @property
+    def due_at(self) -> datetime:
+        """When the step was due; after an outage, when it is taken.
+
+        Lateness of one step must not add up over the levels, so that all is counted from the due time. After an
+        outage that would ask everybody at once: a level that is asked very late has its minutes from then.
+        """
+        due_at = self.incident.next_escalation_at
+        return self.now if due_at is None or self.now - due_at > VERY_LATE else due_at
+
+    def say(self, kind: Kind, **data: Any) -> None:
+        self.entries.append(entry(self.incident, kind, self.now, **data))
+
+
+def plan(incident: Incident, step: runs.Step, people: People, now: datetime) -> Plan:
+    """Return what `step` of `incident` asks for.
+
+    A level where nobody could be reached costs no time: the incident stays due and takes its next step at once.
+    """
+    planned = Plan(incident, now, step.run, incident.next_escalation_at)
+    for level in step.skipped:
+        planned.say(Kind.LEVEL_SKIPPED, level=level)
+    if step.finished:
+        _tell_admins(planned, step, people.admins)
+    elif not _ask(planned, step, people):
+        return planned
+    planned.next_due_at = None if step.minutes is None else planned.due_at + timedelta(minutes=step.minutes)
+    return planned
+
+
+def set_aside(incident: Incident, fresh: dict[str, Any], admins: list[User], now: datetime) -> Plan:
+    """Return what happens when a step cannot be taken through our own fault: the admins are told.
+
+    The escalation starts `fresh` in a minute, as a stored run that cannot be read would fail for ever.
+    """
+    planned = Plan(incident, now, fresh, now + TRY_AGAIN)
+    planned.say(Kind.STEP_FAILED)
+    for user in admins:
+        _message_to(planned, user, "fault", f"Escalation failed, look at it yourself: {incident.summary}")
+    return planned
+
+
+def _ask(planned: Plan, step: runs.Step, people: People) -> bool:
+    """Plan the messages to a level. Returns whether there is a way to reach anybody."""
+    asked = [people.by_id[user_id] for user_id in step.users if user_id in people.by_id]
+    if not asked:
+        planned.say(Kind.LEVEL_SKIPPED, level=step.level)
+        return False
+    planned.say(Kind.LEVEL_ASKED, level=step.level, round=step.round, people=", ".join(map(str, asked)))
+    reached = [_message_to(planned, user, f"{step.round}:{step.level}", planned.incident.summary) for user in asked]
+    return any(reached)
+
+
+def _tell_admins(planned: Plan, step: runs.Step, admins: list[User]) -> None:
+    """Nobody is left to ask: the admins are told, and told again until somebody looks."""
+    reminder = step.run["reminder"]
+    if reminder == 1:
+        reaches_nobody = len(step.skipped) == len(step.run["rules"])
+        planned.say(Kind.NOBODY_TO_ASK if reaches_nobody else Kind.NOBODY_ANSWERED)
+    for user in admins:
+        _message_to(planned, user, f"end:{reminder}", f"Nobody answered: {planned.incident.summary}")
+
+
+def _message_to(planned: Plan, user: User, place: str, title: str) -> bool:
+    """Plan one message for each of the person's rules of the incident's priority. Returns whether there is any."""
+    rules = [rule for rule in user.notification_rules.all() if rule.priority == planned.incident.priority]
+    if not rules:
+        planned.say(Kind.UNREACHABLE, people=str(user))
+    for rule in rules:
+        rule.contact_method.user = user
+        notification = _message(planned, rule, place, title)
+        planned.notifications.append(notification)
+        planned.say(Kind.NOTIFIED, notification=notification)
+    return bool(rules)
+
+
+def _message(planned: Plan, rule: NotificationRule, place: str, title: str) -> Notification:
+    incident = planned.incident
+    content = outbox.Content(
+        title=f"{title} [{incident.alert_source.name}]",
+        text=incident.details,
+        urgent=incident.priority == Priority.HIGH,
+    )
+    return outbox.plan(
+        f"incident:{incident.pk}:{incident.priority}:{planned.run['number']}:{place}:{rule.user_id}:{rule.pk}",
+        rule.contact_method,
+        content,
+        planned.due_at + timedelta(minutes=rule.delay_minutes),
+        planned.now,
+    )
