@@ -67,6 +67,9 @@ def _networks(name: str, default: list[str]) -> list[ipaddress.IPv4Network | ipa
         raise ImproperlyConfigured(f"{name} must list networks such as 10.0.0.0/8: {error}.") from error
 
 
+ILERT_RETENTION_DAYS: int = env.int("ILERT_RETENTION_DAYS", default=30)
+if ILERT_RETENTION_DAYS < 1:
+    raise ImproperlyConfigured(f"ILERT_RETENTION_DAYS must be one day or more, not {ILERT_RETENTION_DAYS}.")
 ILERT_ALLOW_PRIVATE_NETWORKS = _networks("ILERT_ALLOW_PRIVATE_NETWORKS", [])
 # Whose X-Forwarded-For and X-Forwarded-Proto are believed; from anybody else they are taken away.
 _PRIVATE = ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]

@@ -182,6 +182,8 @@ class Event(models.Model):
                 condition=Q(outcome__in=["rejected", "failed"]),
                 name="incidents_event_refused",
             ),
+            # The bodies that retention has yet to look at.
+            models.Index(fields=["id"], condition=Q(body__isnull=False), name="incidents_event_body"),
         ]
 
     def __str__(self) -> str:
@@ -205,6 +207,24 @@ class Flood(models.Model):
     def goes_on(self, now: datetime) -> bool:
         """Whether the source has been over its rate within the last minute."""
         return now - self.last_at <= FLOOD_ENDS_AFTER
+
+
+class Retention(models.Model):
+    """Where the removal of old raw bodies stands: one row. A pass goes through the events in order of their ids."""
+
+    ONLY = 1
+
+    due_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    after_id = models.BigIntegerField(default=0)
+    removed = models.BigIntegerField(default=0, help_text="Bodies that this pass has removed.")
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(pk=1), name="incidents_one_retention")]
+
+    def __str__(self) -> str:
+        return f"{self.removed} bodies removed, {'done' if self.finished_at else 'going on'}"
 
 
 class LogEntry(models.Model):

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db import Error, connection
 
 from ilert.common.clock import database_now
-from incidents import services
+from incidents import retention, services
 from incidents.engine import delivery, escalation
 from incidents.engine.bell import Bell
 from incidents.engine.hand import Hand
@@ -25,6 +25,7 @@ SHORTEST = timedelta(seconds=0.05)
 # Due work that is later than this is not being done by anybody, whatever the reason.
 PATIENCE = timedelta(seconds=1.5)
 SENDERS = 8
+HOUSEKEEPING = timedelta(minutes=1)
 
 
 class Ticker:
@@ -38,6 +39,8 @@ class Ticker:
         self._engine = Hand("engine in the ticker", take_late_steps)
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
         self._handed_out: set[uuid.UUID] = set()
+        self._housekeeping = Hand("housekeeping", self._keep_house)
+        self._house_kept = 0.0
         self._stop = threading.Event()
         self._guard = Guard()
 
@@ -49,6 +52,7 @@ class Ticker:
             try:
                 wait = self.tick(database_now())
                 self._guard.ticked()
+                self._ask_for_housekeeping()
             except Error as error:
                 self._guard.failed(error)
                 logger.warning("tick failed, the database cannot be used: %s", error)
@@ -59,7 +63,9 @@ class Ticker:
 
     def close(self) -> None:
         """Let the messages that are being sent here end."""
+        self._stop.set()
         self._engine.close()
+        self._housekeeping.close()
         self._senders.shutdown(wait=True)
 
     def stop(self) -> None:
@@ -80,6 +86,14 @@ class Ticker:
                 self._work()
         upcoming = min((moment for moment in moments if moment > now), default=soon)
         return max(upcoming - now, SHORTEST)
+
+    def _ask_for_housekeeping(self) -> None:
+        if time.monotonic() - self._house_kept > HOUSEKEEPING.total_seconds():
+            self._house_kept = time.monotonic()
+            self._housekeeping.ask()
+
+    def _keep_house(self) -> None:
+        retention.remove_old_bodies(database_now, self._stop.wait)
 
     def _work(self) -> None:
         self._engine.ask()
