@@ -1,10 +1,11 @@
 """What can be done with alert sources."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import ProtectedError, Q
+from django.db.models import BooleanField, ExpressionWrapper, ProtectedError, Q
 from django.db.models.functions import Now
 
 import integrations
@@ -99,6 +100,19 @@ def delete_source(source: AlertSource) -> None:
 
 def find_by_key(key: str) -> AlertSource | None:
     """Return the source that `key` belongs to, active or not; an old key counts until its overlap is over."""
-    digest = keys.digest(key)
-    matching = Q(key_hash=digest) | Q(previous_key_hash=digest, previous_key_until__gt=Now())
-    return AlertSource.objects.select_related("escalation_policy").filter(matching).first()
+    return find_by_keys([key]).get(key)
+
+
+def find_by_keys(wanted: Collection[str]) -> dict[str, AlertSource]:
+    """Return the sources that keys belong to, in one look-up; unknown keys are left out."""
+    digests = {key: keys.digest(key) for key in wanted}
+    matching = Q(key_hash__in=digests.values()) | Q(
+        previous_key_hash__in=digests.values(), previous_key_until__gt=Now()
+    )
+    by_digest: dict[bytes, AlertSource] = {}
+    overlaps = ExpressionWrapper(Q(previous_key_until__gt=Now()), BooleanField())
+    for source in AlertSource.objects.filter(matching).annotate(overlaps=overlaps):
+        by_digest[bytes(source.key_hash)] = source
+        if source.previous_key_hash and source.overlaps:
+            by_digest.setdefault(bytes(source.previous_key_hash), source)
+    return {key: by_digest[digest] for key, digest in digests.items() if digest in by_digest}

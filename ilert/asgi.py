@@ -1,4 +1,4 @@
-"""The ASGI application."""
+"""The ASGI application: the lane for events, and Django for everything else."""
 
 import os
 import warnings
@@ -10,8 +10,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ilert.settings")
 # WhiteNoise hands Django the iterator of an open file; files are small, and reading one at once is what it means.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
-django_application = get_asgi_application()
+django = get_asgi_application()
 
-from incidents.watch.web import WithPulse  # noqa: E402 - needs Django to be set up
+# What follows needs Django to be set up.
+from incidents.intake.lane import Lane  # noqa: E402
+from incidents.watch.web import WithPulse  # noqa: E402
 
-application = WithPulse(django_application)
+application = Lane(WithPulse(django))

@@ -12,6 +12,7 @@ from ilert.common.links import absolute
 from incidents.intake.batch import Applied, Request
 
 RETRY_AFTER = {"Retry-After": "5"}
+OVERLOADED_RETRY_AFTER = {"Retry-After": "2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ def unknown_key() -> Answer:
 
 def unavailable() -> Answer:
     return error(503, "UNAVAILABLE", "The event could not be stored now. Send it again.", RETRY_AFTER)
+
+
+def overloaded() -> Answer:
+    message = "More events come than can be stored. Send this one again."
+    return error(503, "OVERLOADED", message, OVERLOADED_RETRY_AFTER)
 
 
 def _stored(applied: Sequence[Applied]) -> Answer:

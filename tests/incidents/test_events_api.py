@@ -12,7 +12,7 @@ from incidents import timeline
 from incidents.models import Event, Incident, Outcome, Status
 from oncall.models import EscalationPolicy
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("both_doors")]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from incidents.models import Event, Incident, LogEntry, Outcome, Status
 from oncall.models import EscalationPolicy
 from tests.payloads import payload
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("both_doors")]
 
 
 def send(path: str, body: bytes = b"", **options: str):

@@ -1,0 +1,198 @@
+"""Group commit: one thread of a process commits what the requests of its event loop bring.
+
+What arrives while a batch commits forms the next one. There is no timer: an idle machine commits each event at once,
+and under load the batches grow by themselves.
+"""
+
+import asyncio
+import contextlib
+import copy
+import logging
+import os
+import socket
+import threading
+import time
+from asyncio import Future
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import load_backend
+
+from alertsources.models import AlertSource
+from alertsources.services import find_by_keys
+from incidents.intake.answers import Answer
+from incidents.intake.batch import Request
+from incidents.intake.commit import commit
+from incidents.intake.waiting import Waiting, WaitingRoom
+
+logger = logging.getLogger(__name__)
+
+DEADLINE = 4.5
+"""Seconds that a request waits at most: no answer may take more than 5 from the last byte of the body."""
+CUT_AFTER = 15.0
+"""Seconds after which a database that does not answer is taken for gone, as after a fail-over without a farewell."""
+LOOK_EVERY = 0.25
+
+
+class Late(Exception):
+    """The database has not answered in time. What became of the request is not known."""
+
+
+class Committer:
+    """Belongs to one event loop, where everything but `_run` and what it calls happens."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._room = WaitingRoom()
+        self._lookups: dict[str, list[Future[AlertSource | None]]] = {}
+        # Who waits, and until when.
+        self._open: dict[Future[Any], float] = {}
+        self._lock = threading.Lock()
+        self._work = threading.Event()
+        self._is_rung = False
+        self._is_stopping = False
+        self._busy_since: float | None = None
+        self._connection = own_connection()
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+        self._thread.start()
+        self._watch = self._loop.call_later(LOOK_EVERY, self._look_around)
+
+    def stop(self) -> None:
+        """Commit what is there, and end."""
+        self._watch.cancel()
+        self._is_stopping = True
+        self._work.set()
+        self._thread.join(timeout=DEADLINE)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the database has not answered for so long that nobody need wait for it."""
+        return self._busy_for() > DEADLINE
+
+    def is_full_for(self, source_id: int) -> bool:
+        return self._room.is_full_for(source_id)
+
+    def is_half_full(self) -> bool:
+        return self._room.is_half_full()
+
+    def look_up(self, key: str, since: float) -> "Future[AlertSource | None]":
+        """Return the future source of a key; Late if it takes too long since the end of the request's body."""
+        future: Future[AlertSource | None] = self._loop.create_future()
+        with self._lock:
+            self._lookups.setdefault(key, []).append(future)
+        self._expect(future, since)
+        return future
+
+    def submit(self, request: Request, since: float) -> "Future[Answer]":
+        """Return the future answer of a request: when it is committed. Late if that takes too long."""
+        future: Future[Answer] = self._loop.create_future()
+        with self._lock:
+            self._room.enter(Waiting(request, future))
+        self._expect(future, since)
+        return future
+
+    def _expect(self, future: "Future[Any]", since: float) -> None:
+        self._open[future] = since + DEADLINE
+        if not self._is_rung:
+            # Once for all that this turn of the loop has read, so that they form one batch.
+            self._is_rung = True
+            self._loop.call_soon(self._ring)
+
+    def _ring(self) -> None:
+        self._is_rung = False
+        self._work.set()
+
+    def _look_around(self) -> None:
+        """Answer those who have waited too long, and cut off a database that is gone."""
+        now = time.monotonic()
+        for future in [future for future, until in self._open.items() if until < now]:
+            del self._open[future]
+            future.set_exception(Late())
+        if self._busy_for() > CUT_AFTER:
+            self._cut_off()
+        self._watch = self._loop.call_later(LOOK_EVERY, self._look_around)
+
+    def _busy_for(self) -> float:
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def _cut_off(self) -> None:
+        """Close the connection under the thread, which then sees an error and goes on with a new one."""
+        logger.error("the database has not answered for %d s: its connection is cut off", CUT_AFTER)
+        # It may just have come back by itself.
+        with contextlib.suppress(Exception), socket.socket(fileno=os.dup(self._connection.connection.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
+
+    def _deliver(self, done: "list[tuple[Future[Any], Any]]") -> None:
+        for future, result in done:
+            if self._open.pop(future, None) is not None and not future.done():
+                future.set_result(result)
+
+    # In the thread
+
+    def _run(self) -> None:
+        connections[DEFAULT_DB_ALIAS] = self._connection
+        while not self._is_stopping:
+            self._work.wait()
+            self._work.clear()
+            while self._do_next():
+                pass
+        self._connection.close()
+
+    def _do_next(self) -> bool:
+        """Do what is waiting now. Returns whether there was something."""
+        with self._lock:
+            lookups, self._lookups = self._lookups, {}
+            batch = self._room.take()
+        if not lookups and not batch:
+            return False
+        self._busy_since = time.monotonic()
+        try:
+            self._look_up_all(lookups)
+            self._commit_all(batch)
+        except Exception:
+            # The thread must live; those who wait are answered when they are late.
+            logger.exception("a batch could not be committed")
+        finally:
+            self._busy_since = None
+        return True
+
+    def _look_up_all(self, lookups: "dict[str, list[Future[AlertSource | None]]]") -> None:
+        if not lookups:
+            return
+        try:
+            found = find_by_keys(lookups)
+        except Exception as problem:
+            logger.error("keys could not be looked up: %s", problem)
+            self._connection.close()
+            return  # they are answered when they are late
+        done = [(future, found.get(key)) for key, futures in lookups.items() for future in futures]
+        self._loop.call_soon_threadsafe(self._deliver, done)
+
+    def _commit_all(self, batch: list[Waiting]) -> None:
+        if not batch:
+            return
+        # Nobody waits for some any more: they were told to send again.
+        wanted = [waiting for waiting in batch if not waiting.answer.done()]
+        try:
+            answers = commit([waiting.request for waiting in wanted])
+        finally:
+            with self._lock:
+                self._room.leave(batch)
+        if any(answer.status == 503 for answer in answers):
+            self._connection.close()
+        done = [(waiting.answer, answer) for waiting, answer in zip(wanted, answers, strict=True)]
+        self._loop.call_soon_threadsafe(self._deliver, done)
+
+
+def own_connection() -> BaseDatabaseWrapper:
+    """Return a connection outside the pool: a pool waits longer and longer before it tries a database again."""
+    settings = copy.deepcopy(connections.settings[DEFAULT_DB_ALIAS])
+    options = settings["OPTIONS"]
+    options.pop("pool", None)
+    # A batch is planned for its size: a plan for any number of rows joins thousands one by one.
+    options["options"] = f"{options.get('options', '')} -c plan_cache_mode=force_custom_plan"
+    wrapper: BaseDatabaseWrapper = load_backend(settings["ENGINE"]).DatabaseWrapper(settings, DEFAULT_DB_ALIAS)
+    wrapper.inc_thread_sharing()
+    return wrapper
