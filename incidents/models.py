@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 # What the app registers with Django besides the models below.
-from incidents.watch.models import Audit, Finding, Pulse  # noqa: F401
+from incidents.watch.models import Audit, Finding, Pulse, Tally  # noqa: F401
 
 # A source that has kept its rate for that long is not flooding any more.
 FLOOD_ENDS_AFTER = timedelta(minutes=1)

@@ -1,7 +1,7 @@
 from django.urls import path, re_path
 
 from incidents.intake.api import EventsView, unknown_path
-from incidents.views import health, links, pages, sources, system
+from incidents.views import health, links, metrics, pages, sources, system
 
 urlpatterns = [
     path("incidents/", pages.incident_list, name="incident-list"),
@@ -18,6 +18,7 @@ urlpatterns = [
     path("alert-sources/<int:pk>/events/<int:event_pk>", sources.source_event, name="source-event"),
     path("alert-sources/<int:pk>/test", sources.source_test, name="source-test"),
     path("system", system.system, name="system"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     re_path(r"^api/(?:v1/)?events/?$", EventsView.as_view(), name="events-api"),

@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db import connection
 
 from ilert.common.clock import database_now
-from incidents.watch import auditor, heartbeat, tell
+from incidents.watch import auditor, heartbeat, tally, tell
 from incidents.watch.models import Role
 from incidents.watch.pulses import INTERVAL, Beat, steady
 
@@ -72,6 +72,7 @@ class Guard:
 
     def _audit(self) -> None:
         now = database_now()
+        tally.count(now)
         if not auditor.claim(now):
             self._ways = tell.ways()
             return

@@ -78,6 +78,10 @@ class Audit(models.Model):
     milliseconds = models.PositiveIntegerField(default=0)
     # Up to which pending incident the slow look has come.
     untold_cursor = models.BigIntegerField(default=0)
+    # The tally: up to which ids everything is counted, and the ids to count next, once what is below them is settled.
+    counted = models.JSONField(default=dict)
+    marks = models.JSONField(default=dict)
+    marked_at = models.DateTimeField(null=True)
     heartbeat_at = models.DateTimeField(null=True)
     heartbeat_answer = models.TextField(blank=True)
 
@@ -86,3 +90,17 @@ class Audit(models.Model):
 
     def __str__(self) -> str:
         return f"Audit of {self.started_at}"
+
+
+class Tally(models.Model):
+    """A total that only grows."""
+
+    name = models.CharField(max_length=32)
+    label = models.CharField(max_length=64)
+    total = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name", "label"], name="incidents_one_tally")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.label}: {self.total}"
