@@ -1,10 +1,14 @@
 from django.urls import path, re_path
 
 from incidents.intake.api import EventsView, unknown_path
-from incidents.views import health, links, metrics, pages, sources, system
+from incidents.views import health, links, listing, metrics, pages, sources, system
 
 urlpatterns = [
-    path("incidents/", pages.incident_list, name="incident-list"),
+    path("incidents/", listing.incident_list, name="incident-list"),
+    path("incidents/rows", listing.incident_rows, name="incident-rows"),
+    path("incidents/stream", listing.incident_stream, name="incident-stream"),
+    path("incidents/bulk", listing.incident_bulk, name="incident-bulk"),
+    path("incidents/export.csv", listing.incident_export, name="incident-export"),
     path("incidents/<int:pk>/", pages.incident_detail, name="incident-detail"),
     path("incidents/<int:pk>/accept", pages.incident_accept, name="incident-accept"),
     path("incidents/<int:pk>/resolve", pages.incident_resolve, name="incident-resolve"),

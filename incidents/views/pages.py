@@ -1,4 +1,4 @@
-"""The pages on-call staff live on: the list of incidents and the single incident."""
+"""The page of a single incident, and what people do to it."""
 
 import hashlib
 import re
@@ -14,57 +14,12 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import User
 from accounts.requests import SignedInRequest
 from ilert.common.clock import database_now
-from ilert.common.paging import Page, keyset_page
 from incidents import services, timeline
 from incidents.engine import run as runs
-from incidents.models import Event, Incident, Status
+from incidents.models import Event, Incident
 
-TABS = {
-    "open": ("Open", (Status.PENDING, Status.ACCEPTED)),
-    "pending": ("Pending", (Status.PENDING,)),
-    "accepted": ("Accepted", (Status.ACCEPTED,)),
-    "resolved": ("Resolved", (Status.RESOLVED,)),
-}
-PAGE_SIZE = 50
 # Decrypting a key that no page here shows would cost time, and an error if its encryption key were lost.
 SOURCE_KEY = "alert_source__integration_key"
-
-
-@require_GET
-def incident_list(request: SignedInRequest) -> HttpResponse:
-    """The list; htmx asks for its rows again every two seconds, so that new ones appear by themselves."""
-    tab = request.GET.get("tab", "open")
-    if tab not in TABS:
-        tab = "open"
-    page = _page(tab, request.GET.get("before", ""))
-    context = {
-        "tab": tab,
-        "tabs": [
-            {"url": f"?tab={slug}", "label": label, "current": slug == tab, "count": None}
-            for slug, (label, _) in TABS.items()
-        ],
-        "page": page,
-        "version": _version(page),
-        "first_steps": not page.items and not Incident.objects.exists(),
-    }
-    if not request.htmx:
-        return render(request, "incidents/list.html", context)
-    if request.GET.get("version") == context["version"]:
-        return HttpResponse(status=204)
-    return render(request, "incidents/list_rows.html", context)
-
-
-def _page(tab: str, before: str) -> Page[Incident]:
-    incidents = (
-        Incident.objects.filter(status__in=TABS[tab][1])
-        .select_related("alert_source", "responder", "escalation_policy")
-        .defer(SOURCE_KEY)
-    )
-    return keyset_page(incidents, before, PAGE_SIZE)
-
-
-def _version(page: Page[Incident]) -> str:
-    return _digest([(row.pk, row.status, row.event_count, row.priority, row.responder_id) for row in page.items])
 
 
 @require_GET

@@ -19,6 +19,7 @@ VIEWS = [(1280, "light"), (1280, "dark"), (360, "light"), (360, "dark")]
 PATHS = [
     "/incidents/",
     "/incidents/?tab=resolved",
+    "/incidents/?tab=all&mine=1&q=disk&since=2026-01-01",
     "/incidents/1/",
     "/escalation-policies/",
     "/escalation-policies/1/",

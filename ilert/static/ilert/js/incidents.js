@@ -1,0 +1,239 @@
+// The list of incidents: rows that change by themselves, selecting many, and working it by keyboard.
+// A row is exchanged on its own, so that scroll, selection and focus stay where they are.
+
+const form = document.getElementById("incident-list");
+const list = document.getElementById("incident-rows");
+const empty = document.getElementById("incident-empty");
+const note = document.getElementById("list-note");
+const search = document.getElementById("search");
+const selectAll = document.getElementById("select-all");
+
+// Rows
+
+let version = form.dataset.version;
+
+function element(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  return template.content.firstElementChild;
+}
+
+function exchange(old, fresh) {
+  const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+  fresh.querySelector("input").checked = old.querySelector("input").checked;
+  if (old.dataset.current !== undefined) fresh.dataset.current = "";
+  old.replaceWith(fresh);
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+}
+
+// What is at the top of the window stays there when something is put in above it.
+function keepingPlace(change) {
+  const anchor = [...list.children].find((row) => row.getBoundingClientRect().bottom > 0);
+  const before = anchor?.getBoundingClientRect().top;
+  const atTop = window.scrollY < 8;
+  change();
+  if (!atTop && anchor?.isConnected) window.scrollBy(0, anchor.getBoundingClientRect().top - before);
+}
+
+// {version, order: [id], rows: {id: html}}: rows has what changed. False if a row is missing that was not sent.
+function show(message) {
+  const known = new Map([...list.children].map((row) => [row.dataset.id, row]));
+  const order = message.order.map(String);
+  if (order.some((id) => !known.has(id) && !(id in message.rows))) return false;
+  const fresh = order.filter((id) => !known.has(id)).length;
+  keepingPlace(() => {
+    for (const [id, row] of known) if (!order.includes(id)) row.remove();
+    order.forEach((id, index) => {
+      const old = known.get(id);
+      let row = old;
+      if (id in message.rows) {
+        row = element(message.rows[id]);
+        if (old) exchange(old, row);
+        else row.dataset.fresh = "";
+      }
+      if (list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
+    });
+    list.hidden = order.length === 0;
+    empty.hidden = order.length > 0;
+  });
+  version = message.version;
+  countSelected();
+  if (fresh) note.textContent = `${fresh} new in the list.`;
+  document.dispatchEvent(new Event("htmx:afterSettle"));
+  return true;
+}
+
+// Live: a stream while the page is looked at, and asking now and then where there is no stream.
+
+const POLL_MS = 2000;
+const SLOW_POLL_MS = 10000;
+let stream = null;
+let timer = 0;
+
+function address(path) {
+  const query = new URLSearchParams(form.dataset.query);
+  query.set("version", version);
+  return `${path}?${query}`;
+}
+
+async function poll() {
+  clearTimeout(timer);
+  try {
+    const response = await fetch(address(form.dataset.rows), { headers: { Accept: "application/json" } });
+    if (response.redirected) return location.reload(); // signed out meanwhile
+    if (response.status === 200) show(await response.json());
+    document.getElementById("connection").hidden = response.status < 500;
+  } catch {
+    document.getElementById("connection").hidden = false;
+  }
+  if (!stream && !document.hidden) timer = setTimeout(poll, POLL_MS + Math.random() * 500);
+}
+
+function follow() {
+  if (stream || document.hidden) return;
+  clearTimeout(timer);
+  stream = new EventSource(address(form.dataset.stream));
+  stream.addEventListener("open", () => { document.getElementById("connection").hidden = true; });
+  stream.addEventListener("rows", (event) => {
+    if (!show(JSON.parse(event.data))) { version = ""; poll(); }
+  });
+  stream.addEventListener("error", () => {
+    // Refused, or ended after its time: ask at once, then try for a stream again.
+    stop();
+    version = version || "";
+    poll();
+    setTimeout(follow, SLOW_POLL_MS / 4 + Math.random() * SLOW_POLL_MS / 4);
+  });
+}
+
+function stop() {
+  stream?.close();
+  stream = null;
+}
+
+if (form.dataset.stream) {
+  // A tab that nobody looks at keeps no connection: browsers have six for a whole host.
+  document.addEventListener("visibilitychange", () => (document.hidden ? stop() : follow()));
+  window.addEventListener("pagehide", stop);
+  window.addEventListener("pageshow", (event) => { if (event.persisted) follow(); });
+  document.addEventListener("incidents-changed", poll);
+  follow();
+}
+
+// Selecting
+
+const boxes = () => [...list.querySelectorAll('input[name="ids"]')];
+
+function countSelected() {
+  const all = boxes();
+  const count = all.filter((box) => box.checked).length;
+  form.toggleAttribute("data-selecting", count > 0);
+  if (!selectAll) return;
+  document.getElementById("selected-count").textContent = count;
+  selectAll.checked = count > 0 && count === all.length;
+  selectAll.indeterminate = count > 0 && count < all.length;
+}
+
+let lastBox = null;
+list.addEventListener("click", (event) => {
+  const box = event.target.closest('input[name="ids"]');
+  if (!box) return;
+  // Shift selects everything in between, as in a mail program.
+  if (event.shiftKey && lastBox?.isConnected) {
+    const all = boxes();
+    const [from, to] = [all.indexOf(lastBox), all.indexOf(box)].sort((a, b) => a - b);
+    for (const one of all.slice(from, to + 1)) one.checked = box.checked;
+  }
+  lastBox = box;
+  countSelected();
+});
+
+selectAll?.addEventListener("change", () => {
+  for (const box of boxes()) box.checked = selectAll.checked;
+  countSelected();
+});
+
+function selectNone() {
+  for (const box of boxes()) box.checked = false;
+  countSelected();
+}
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.elt === form && event.detail.successful) selectNone();
+});
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-dismiss]");
+  if (button) document.querySelector(button.dataset.dismiss).replaceChildren();
+});
+// Going back to this page, the browser may have kept the ticks.
+countSelected();
+
+// Filters apply at once; the button is for those without scripts.
+
+const filters = document.getElementById("filters");
+filters.dataset.immediate = "";
+filters.addEventListener("change", (event) => { if (event.target !== search) filters.requestSubmit(); });
+filters.addEventListener("submit", (event) => {
+  // What is not filtered is not in the address.
+  event.preventDefault();
+  const query = new URLSearchParams([...new FormData(filters)].filter(([, value]) => value));
+  location.assign(query.size ? `${filters.action}?${query}` : filters.action);
+});
+
+// Keyboard
+
+const current = () => list.querySelector("[data-current]");
+
+function move(step) {
+  const rows = [...list.children];
+  if (!rows.length) return;
+  const at = rows.indexOf(current());
+  const row = rows[Math.min(Math.max(at + step, 0), rows.length - 1)];
+  current()?.removeAttribute("data-current");
+  row.dataset.current = "";
+  row.querySelector(".row-link").focus({ preventScroll: true });
+  row.scrollIntoView({ block: "nearest" });
+}
+
+function act(verb) {
+  if (form.dataset.readsOnly !== undefined) return;
+  if (!boxes().some((box) => box.checked)) {
+    const box = current()?.querySelector('input[name="ids"]');
+    if (!box) return;
+    box.checked = true;
+    countSelected();
+  }
+  form.querySelector(`button[name="verb"][value="${verb}"]`).click();
+}
+
+const KEYS = {
+  j: () => move(1),
+  k: () => move(-1),
+  x: () => current()?.querySelector('input[name="ids"]')?.click(),
+  a: () => act("accept"),
+  r: () => act("resolve"),
+  o: () => current()?.querySelector(".row-link").click(),
+  "/": () => search.focus(),
+  "?": () => document.getElementById("keys").showModal(),
+  Escape: () => { selectNone(); document.getElementById("bulk-results").replaceChildren(); },
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  const typing = event.target.matches?.('input:not([type="checkbox"]), select, textarea');
+  if (typing) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  const action = KEYS[event.key];
+  if (!action) return;
+  event.preventDefault();
+  action();
+});
+
+list.addEventListener("focusin", (event) => {
+  const row = event.target.closest(".row");
+  if (!row || row === current()) return;
+  current()?.removeAttribute("data-current");
+  row.dataset.current = "";
+});

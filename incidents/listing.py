@@ -1,0 +1,114 @@
+"""Which incidents a list shows. The filters live in the URL, so that Back, a bookmark and a colleague get the same."""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import QuerySet
+from django.http import QueryDict
+from django.utils import timezone
+
+from ilert.common.text import clean
+from incidents.models import Incident, Priority, Status
+from incidents.search import matching
+
+TABS = {
+    "open": ("Open", (Status.PENDING, Status.ACCEPTED)),
+    "pending": ("Pending", (Status.PENDING,)),
+    "accepted": ("Accepted", (Status.ACCEPTED,)),
+    "resolved": ("Resolved", (Status.RESOLVED,)),
+    "all": ("All", tuple(Status)),
+}
+MAX_WORDS = 200
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a list is narrowed to. `responder` is the viewer's id when only their own are wanted.
+
+    `since` and `until` are days in the viewer's time zone, both included.
+    """
+
+    tab: str = "open"
+    responder: int | None = None
+    source: int | None = None
+    policy: int | None = None
+    priority: str = ""
+    since: date | None = None
+    until: date | None = None
+    words: str = ""
+
+    @classmethod
+    def read(cls, query: QueryDict, viewer_id: int) -> "Filters":
+        """Read them from a URL. What cannot be understood is left out: an old bookmark must not be an error."""
+        tab, priority = query.get("tab", "open"), query.get("priority", "")
+        return cls(
+            tab=tab if tab in TABS else "open",
+            responder=viewer_id if query.get("mine") == "1" else None,
+            source=_number(query.get("source", "")),
+            policy=_number(query.get("policy", "")),
+            priority=priority if priority in Priority.values else "",
+            since=_day(query.get("since", "")),
+            until=_day(query.get("until", "")),
+            words=clean(query.get("q", "")).strip()[:MAX_WORDS],
+        )
+
+    @property
+    def query(self) -> str:
+        """The filters as the query string of a URL; what is not filtered is not in it."""
+        values: dict[str, Any] = {
+            "tab": "" if self.tab == "open" else self.tab,
+            "mine": "1" if self.responder else "",
+            "source": self.source,
+            "policy": self.policy,
+            "priority": self.priority,
+            "since": self.since,
+            "until": self.until,
+            "q": self.words,
+        }
+        return urlencode({name: value for name, value in values.items() if value})
+
+    @property
+    def count(self) -> int:
+        """How many filters beside the tab are set."""
+        more = (self.responder, self.source, self.policy, self.priority, self.since, self.until, self.words)
+        return sum(bool(value) for value in more)
+
+    def on_tab(self, tab: str) -> "Filters":
+        return replace(self, tab=tab)
+
+    def incidents(self) -> QuerySet[Incident]:
+        """Return the incidents they leave, in no order."""
+        found = Incident.objects.all()
+        if self.tab != "all":
+            found = found.filter(status__in=TABS[self.tab][1])
+        equal = {
+            "responder": self.responder,
+            "alert_source": self.source,
+            "escalation_policy": self.policy,
+            "priority": self.priority,
+        }
+        found = found.filter(**{name: value for name, value in equal.items() if value})
+        if self.since:
+            found = found.filter(reported_at__gte=_midnight(self.since))
+        if self.until:
+            found = found.filter(reported_at__lt=_midnight(self.until + timedelta(days=1)))
+        return found.filter(matching(self.words)) if self.words else found
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
+def _day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    # A day of slack at both ends, as the viewer's zone and the end of a day lie beside it.
+    return day if date.min + timedelta(2) < day < date.max - timedelta(2) else None
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))

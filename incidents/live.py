@@ -1,0 +1,172 @@
+"""Lists that are open in browsers: one look at the database serves all of them, and each gets only what has changed.
+
+A process looks once a second while anybody follows, and not at all otherwise. Whatever changes a row also draws a
+number from the timeline's sequence, so that a look costs next to nothing while nothing happens.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, connection, connections
+from django.utils import timezone
+
+from incidents.listing import Filters
+from incidents.models import TIMELINE_SEQUENCE
+from incidents.rows import Listing, listing
+
+INTERVAL = 1.0
+# A comment line, so that neither a proxy nor the browser takes the connection for dead.
+HEARTBEAT = 15.0
+# Then the browser comes again: with a new look at its session, and perhaps to another process.
+LIFETIME = 600.0
+MAX_FOLLOWERS = 1000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class View:
+    """A list as somebody has it open. Two people with the same filters and time zone share it."""
+
+    filters: Filters
+    zone: str
+
+    def read(self) -> Listing:
+        with timezone.override(self.zone):
+            return listing(self.filters.incidents())
+
+    def message(self, now: Listing, before: Listing | None) -> dict[str, Any]:
+        """Return what a page that shows `before` needs to show `now`; a page that shows None needs all of it."""
+        known = {row.pk: row for row in before.rows} if before else {}
+        with timezone.override(self.zone):
+            changed = {row.pk: row.html for row in now.rows if known.get(row.pk) != row}
+        return {"version": now.version, "order": [row.pk for row in now.rows], "rows": changed}
+
+
+@dataclass(eq=False)
+class Follower:
+    """One open page: what it has not been sent yet."""
+
+    listing: Listing | None
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(eq=False)
+class Watched:
+    """A view that somebody follows."""
+
+    view: View
+    listing: Listing
+    followers: set[Follower] = field(default_factory=set)
+    _messages: dict[str, str] = field(default_factory=dict)
+
+    def show(self, listing: Listing) -> None:
+        """Take over what the view shows now, and wake everybody if it is something else."""
+        if listing.version == self.listing.version:
+            return
+        self.listing = listing
+        self._messages.clear()
+        for follower in self.followers:
+            follower.wake.set()
+
+    def message_since(self, before: Listing | None) -> str:
+        """Return the message for a page that shows `before`; most show the same, so it is made once."""
+        version = before.version if before else ""
+        if version not in self._messages:
+            self._messages[version] = json.dumps(self.view.message(self.listing, before))
+        return self._messages[version]
+
+
+class Board:
+    """What is followed in this process."""
+
+    def __init__(self) -> None:
+        self._views: dict[View, Watched] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_full(self) -> bool:
+        return sum(len(watched.followers) for watched in self._views.values()) >= MAX_FOLLOWERS
+
+    async def follow(self, view: View, version: str) -> AsyncIterator[str]:
+        """Yield server-sent events for a page that shows `version` of `view`."""
+        watched = self._views.get(view)
+        if watched is None:
+            current = await in_thread(view.read)
+            watched = self._views.setdefault(view, Watched(view, current))
+        follower = Follower(watched.listing if watched.listing.version == version else None)
+        if follower.listing is None:
+            follower.wake.set()
+        watched.followers.add(follower)
+        self._watch()
+        try:
+            yield "retry: 2000\n\n"
+            async for message in self._messages(watched, follower):
+                yield message
+        finally:
+            watched.followers.discard(follower)
+            if not watched.followers and self._views.get(view) is watched:
+                del self._views[view]
+
+    async def _messages(self, watched: Watched, follower: Follower) -> AsyncIterator[str]:
+        # Not all at the same moment: a thousand pages that were opened together come again one after the other.
+        loop = asyncio.get_running_loop()
+        end = loop.time() + LIFETIME * random.uniform(0.8, 1.2)  # noqa: S311  # nosec B311: no secret
+        while loop.time() < end:
+            try:
+                await asyncio.wait_for(follower.wake.wait(), HEARTBEAT)
+            except TimeoutError:
+                yield ": still here\n\n"
+                continue
+            follower.wake.clear()
+            yield f"event: rows\ndata: {watched.message_since(follower.listing)}\n\n"
+            follower.listing = watched.listing
+
+    def _watch(self) -> None:
+        if self._task is None or self._task.done() or self._task.get_loop() is not asyncio.get_running_loop():
+            self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        """Look once a second as long as anybody follows."""
+        seen, settled = -1, False
+        while self._views:
+            await asyncio.sleep(INTERVAL)
+            # A database that is away is away for the pages too; they keep what they show.
+            with contextlib.suppress(DatabaseError):
+                latest = await in_thread(_latest_number)
+                # A number is drawn before its transaction is committed, hence one more look after the last change.
+                if latest != seen or not settled:
+                    await self._look()
+                settled = latest == seen
+                seen = latest
+
+    async def _look(self) -> None:
+        for view, watched in list(self._views.items()):
+            watched.show(await in_thread(view.read))
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Run what uses the database in a thread of the pool, and give its connection back afterwards."""
+
+    def run() -> T:
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    return await sync_to_async(run, thread_sensitive=False)()
+
+
+def _latest_number() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT last_value FROM {TIMELINE_SEQUENCE}")  # noqa: S608  # nosec B608: a constant
+        return int(cursor.fetchone()[0])
+
+
+board = Board()

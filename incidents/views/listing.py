@@ -1,0 +1,121 @@
+"""The list of incidents: the page, its rows as they change, many at once, and as a file."""
+
+import csv
+import io
+from datetime import UTC
+
+from django.core.exceptions import PermissionDenied
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.requests import SignedInRequest
+from alertsources.models import AlertSource
+from ilert.common.clock import database_now
+from incidents import bulk
+from incidents.listing import TABS, Filters
+from incidents.live import View, board
+from incidents.models import Incident, Priority
+from incidents.rows import Row, listing, rows_of
+from oncall.models import EscalationPolicy
+
+EXPORT_MAX = 50_000
+COLUMNS = ("id", "status", "priority", "summary", "alert source", "responder", "events", "reported at (UTC)")
+
+
+@require_GET
+def incident_list(request: SignedInRequest) -> HttpResponse:
+    """The page. On its first page of rows, what changes appears by itself."""
+    filters = Filters.read(request.GET, request.user.pk)
+    page = listing(filters.incidents(), request.GET.get("before", ""))
+    context = {
+        "filters": filters,
+        "tabs": _tabs(filters),
+        "page": page,
+        "first_steps": not page.rows and not Incident.objects.exists(),
+        "priorities": Priority.choices,
+        "sources": list(AlertSource.objects.values_list("pk", "name")),
+        "policies": list(EscalationPolicy.objects.values_list("pk", "name")),
+    }
+    return render(request, "incidents/list.html", context)
+
+
+def _tabs(filters: Filters) -> list[dict[str, object]]:
+    return [
+        {"url": f"?{filters.on_tab(tab).query}", "label": label, "current": tab == filters.tab, "count": None}
+        for tab, (label, _) in TABS.items()
+    ]
+
+
+@require_GET
+@never_cache
+def incident_rows(request: SignedInRequest) -> HttpResponse:
+    """The rows for a page that cannot follow the stream; 204 when it shows them already."""
+    view = _view(request)
+    page = listing(view.filters.incidents())
+    if request.GET.get("version") == page.version:
+        return HttpResponse(status=204)
+    return JsonResponse(view.message(page, None))
+
+
+@require_GET
+@never_cache
+def incident_stream(request: SignedInRequest) -> HttpResponse | StreamingHttpResponse:
+    """The rows as server-sent events. 503 where there is no stream to be had; the page asks for the rows then."""
+    if not isinstance(request, ASGIRequest) or board.is_full:
+        return HttpResponse(status=503, headers={"Retry-After": "30"})
+    events = board.follow(_view(request), request.GET.get("version", ""))
+    # Neither a proxy nor our own compression may collect events before they pass them on.
+    headers = {"X-Accel-Buffering": "no", "Content-Encoding": "identity"}
+    return StreamingHttpResponse(events, content_type="text/event-stream", headers=headers)
+
+
+def _view(request: SignedInRequest) -> View:
+    return View(Filters.read(request.GET, request.user.pk), timezone.get_current_timezone_name())
+
+
+@require_POST
+def incident_bulk(request: SignedInRequest) -> HttpResponse:
+    """Do one thing to many incidents, and say of each what came of it."""
+    if not request.user.is_responder:
+        raise PermissionDenied("Stakeholders can read incidents, but not accept or resolve them.")
+    verb = bulk.VERBS.get(request.POST.get("verb", ""))
+    ids = [int(text) for text in request.POST.getlist("ids") if text.isascii() and text.isdecimal() and len(text) < 19]
+    if verb is None or not ids:
+        return render(request, "incidents/bulk_results.html", {"nothing": True}, status=422)
+    results = bulk.do_all(verb, ids, request.user, database_now())
+    context = {
+        "changed": [result for result in results if result.changed],
+        "unchanged": [result for result in results if not result.changed],
+        "word": request.POST["verb"],
+    }
+    response = render(request, "incidents/bulk_results.html", context)
+    response["HX-Trigger"] = "incidents-changed"
+    return response
+
+
+@require_GET
+def incident_export(request: SignedInRequest) -> HttpResponse:
+    """The list as CSV, newest first, as it is filtered; at most `EXPORT_MAX` rows."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for row in rows_of(Filters.read(request.GET, request.user.pk).incidents().order_by("-pk"), EXPORT_MAX):
+        writer.writerow(_csv_cells(row))
+    headers = {"Content-Disposition": f'attachment; filename="incidents-{timezone.now():%Y-%m-%d}.csv"'}
+    return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _csv_cells(row: Row) -> list[object]:
+    texts = (row.summary, row.source_name, row.responder_name)
+    summary, source, responder = (_harmless(text) for text in texts)
+    reported = f"{row.reported_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return [row.pk, row.status_word, row.priority, summary, source, responder, row.event_count, reported]
+
+
+def _harmless(text: str) -> str:
+    """Return a text that a spreadsheet does not take for a formula: tools of strangers write summaries."""
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text

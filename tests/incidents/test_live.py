@@ -1,0 +1,112 @@
+"""Pages that are open: one look serves all, each gets what has changed, and nobody's leaving is left behind."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from alertsources.models import AlertSource
+from ilert.common.clock import database_now
+from incidents import live, services
+from incidents.listing import Filters
+from incidents.live import Board, View
+from tests.incidents.test_pages import open_incident
+
+pytestmark = pytest.mark.django_db(transaction=True)
+VIEW = View(Filters(), "UTC")
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "INTERVAL", 0.05)
+
+
+async def next_rows(events: AsyncIterator[str]) -> dict[str, Any]:
+    async for event in events:
+        if event.startswith("event: rows\n"):
+            return json.loads(event.split("data: ", 1)[1])
+    raise AssertionError("the stream has ended")
+
+
+def run(story: Any) -> None:
+    asyncio.run(asyncio.wait_for(story, 20))
+
+
+def test_a_page_gets_what_has_changed_and_only_that(source: AlertSource) -> None:
+    async def story() -> None:
+        board = Board()
+        old = await sync_to_async(open_incident)(source, "disk of web-1 full")
+        events = board.follow(VIEW, "")
+        message = await next_rows(events)
+        assert message["order"] == [old.pk]
+        assert list(message["rows"]) == [str(old.pk)]
+        new = await sync_to_async(open_incident)(source, "disk of web-2 full")
+        message = await next_rows(events)
+        assert message["order"] == [new.pk, old.pk]
+        assert list(message["rows"]) == [str(new.pk)]
+        now = await sync_to_async(database_now)()
+        await sync_to_async(services.resolve)(old.pk, None, now)
+        message = await next_rows(events)
+        assert (message["order"], message["rows"]) == ([new.pk], {})
+        await events.aclose()
+
+    run(story())
+
+
+def test_a_page_that_shows_it_already_is_sent_nothing(source: AlertSource) -> None:
+    async def story() -> None:
+        board = Board()
+        await sync_to_async(open_incident)(source, "disk of web-1 full")
+        current = await live.in_thread(VIEW.read)
+        events = board.follow(VIEW, current.version)
+        assert (await anext(events)).startswith("retry:")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(next_rows(events), 0.5)
+
+    run(story())
+
+
+def test_many_pages_cost_one_look_and_nobody_leaves_anything(source: AlertSource) -> None:
+    async def story() -> None:
+        board, looks = Board(), 0
+        read = View.read
+
+        def counted(view: View) -> Any:
+            nonlocal looks
+            looks += 1
+            return read(view)
+
+        pages = [board.follow(VIEW, "") for _ in range(50)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(View, "read", counted)
+            await asyncio.gather(*(next_rows(page) for page in pages))
+            # What was shown when they came is enough for all but the first of them; each first look settles twice.
+            before = looks
+            await sync_to_async(open_incident)(source, "disk of web-1 full")
+            messages = await asyncio.gather(*(next_rows(page) for page in pages))
+            assert len({message["version"] for message in messages}) == 1
+            assert looks - before <= 4
+        for page in pages:
+            await page.aclose()
+        assert board._views == {}
+        await asyncio.sleep(0.2)
+        assert board._task is not None
+        assert board._task.done()
+
+    run(story())
+
+
+def test_a_full_board_sends_pages_to_ask_instead(monkeypatch: pytest.MonkeyPatch, source: AlertSource) -> None:
+    async def story() -> None:
+        board = Board()
+        monkeypatch.setattr(live, "MAX_FOLLOWERS", 1)
+        events = board.follow(VIEW, "")
+        await anext(events)
+        assert board.is_full
+        await events.aclose()
+        assert not board.is_full
+
+    run(story())
