@@ -82,6 +82,10 @@ class Incident(models.Model):
     )
     # When the next level is asked; null when nobody is to be asked any more.
     next_escalation_at = models.DateTimeField(null=True, default=timezone.now)
+    # Nobody is asked before; `next_escalation_at` is then. Kept apart so that pages can say why nobody is asked.
+    snoozed_until = models.DateTimeField(null=True)
+    # The incident that this one goes on as a part of. It has been accepted with it and is resolved with it.
+    merged_into = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="parts", db_index=False)
     # When it is resolved by itself, counted from the last event; null when the source does not do that.
     auto_resolve_at = models.DateTimeField(null=True)
     # The rules this escalation started with; editing the policy does not change tonight. Null before the first step.
@@ -94,6 +98,9 @@ class Incident(models.Model):
                 fields=["alert_source", "key_hash"],
                 condition=Q(status__lt=Status.RESOLVED),
                 name="incidents_one_open_per_key",
+            ),
+            models.CheckConstraint(
+                condition=Q(merged_into__isnull=True) | ~Q(status=Status.PENDING), name="incidents_parts_ask_nobody"
             ),
             models.CheckConstraint(
                 condition=Q(status=Status.PENDING) | Q(next_escalation_at__isnull=True),
@@ -120,6 +127,7 @@ class Incident(models.Model):
                 condition=Q(status=Status.PENDING, next_escalation_at__isnull=True),
                 name="incidents_resting",
             ),
+            models.Index(fields=["merged_into"], condition=Q(merged_into__isnull=False), name="incidents_parts"),
             models.Index(fields=["alert_source", "key_hash", "-id"], name="incidents_latest_of_key"),
             models.Index(
                 fields=["alert_source", "scope_hash"],

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts.models import User
+from ilert.common.transactions import atomic_verb
 from incidents.engine.transitions import Deed, after
 from incidents.models import Incident, LogEntry, Status
 from incidents.timeline import Kind, entry
 from notifications import outbox
 from notifications.models import ContactMethod, Notification
+
+# The order in which the intake locks them too.
+LOCK_ORDER = ("alert_source_id", "key_hash", "pk")
 
 
 @dataclass(frozen=True)
@@ -41,29 +44,41 @@ def resolve(incident_id: int, actor: User | None, now: datetime) -> Result:
     return _only(resolve_all([incident_id], actor, now))
 
 
-@transaction.atomic
+@atomic_verb
 def accept_all(incident_ids: Collection[int], actor: User | None, now: datetime) -> list[Result]:
     """Accept many incidents at the price of one, whatever their number."""
     results = _moved(incident_ids, Deed.ACCEPT, now)
     changed = _changed(results)
     for incident in changed:
         incident.responder = actor
-    _save(changed, ["status", "accepted_at", "next_escalation_at", "responder"])
+    _save(changed, ["status", "accepted_at", "next_escalation_at", "snoozed_until", "responder"])
     if actor:
         LogEntry.objects.bulk_create([entry(incident, Kind.ACCEPTED, now, actor=actor) for incident in changed])
     return results
 
 
-@transaction.atomic
+@atomic_verb
 def resolve_all(incident_ids: Collection[int], actor: User | None, now: datetime) -> list[Result]:
     """Resolve many incidents at the price of one, whatever their number."""
     results = _moved(incident_ids, Deed.RESOLVE, now)
     changed = _changed(results)
-    _save(changed, ["status", "resolved_at", "next_escalation_at"])
+    _save(changed, ["status", "resolved_at", "next_escalation_at", "snoozed_until"])
     if actor:
         LogEntry.objects.bulk_create([entry(incident, Kind.RESOLVED, now, actor=actor) for incident in changed])
     _plan_resolve_notices(changed, actor, now)
+    _resolve_parts(changed, now)
     return results
+
+
+def _resolve_parts(incidents: list[Incident], now: datetime) -> None:
+    """What was merged into an incident ends with it. Nobody was asked about the parts, so nobody gets a notice."""
+    parts = Incident.objects.filter(merged_into__in=[incident.pk for incident in incidents], status__lt=Status.RESOLVED)
+    into = dict(parts.values_list("pk", "merged_into"))
+    if not into:
+        return
+    ended = _changed(_moved(into, Deed.RESOLVE, now))
+    _save(ended, ["status", "resolved_at", "next_escalation_at", "snoozed_until"])
+    LogEntry.objects.bulk_create([entry(part, Kind.RESOLVED_WITH, now, number=into[part.pk]) for part in ended])
 
 
 def who_was_first(incident: Incident) -> str:
@@ -71,10 +86,18 @@ def who_was_first(incident: Incident) -> str:
     if incident.status == Status.PENDING:
         return ""
     word = Status(incident.status).label.lower()
-    kinds = [Kind.ACCEPTED] if incident.status == Status.ACCEPTED else [Kind.RESOLVED, Kind.AUTO_RESOLVED]
-    last = LogEntry.objects.filter(incident=incident, kind__in=kinds).order_by("-pk").first()
+    if incident.merged_into_id and incident.is_open:
+        return f"It is a part of #{incident.merged_into_id} and is resolved with it."
+    ends = [Kind.RESOLVED, Kind.AUTO_RESOLVED, Kind.RESOLVED_WITH]
+    kinds = [Kind.ACCEPTED] if incident.status == Status.ACCEPTED else ends
+    # By its time too: an entry of before a reopening says nothing about how the incident came to its status now.
+    moment = incident.accepted_at if incident.status == Status.ACCEPTED else incident.resolved_at
+    said = LogEntry.objects.filter(incident=incident, kind__in=kinds, created_at=moment or incident.reported_at)
+    last = said.order_by("-pk").first()
     if last and last.kind == Kind.AUTO_RESOLVED:
         return "No event came for a while, so it was resolved by itself."
+    if last and last.kind == Kind.RESOLVED_WITH:
+        return f"It was resolved together with #{last.data['number']}."
     return f"{last.actor_name if last else 'The tool itself'} {word} it."
 
 
@@ -83,7 +106,7 @@ def oldest_stale_at(now: datetime) -> datetime | None:
     return _stale(now).values_list("auto_resolve_at", flat=True).first()
 
 
-@transaction.atomic
+@atomic_verb
 def resolve_stale(now: datetime, limit: int = 200) -> int:
     """Resolve the incidents whose source lets them end when no event has come for a while. Returns how many."""
     locked = _stale(now).select_for_update(skip_locked=True, of=("self",))
@@ -109,13 +132,12 @@ def _changed(results: list[Result]) -> list[Incident]:
 
 def _moved(incident_ids: Collection[int], deed: Deed, now: datetime) -> list[Result]:
     """Lock incidents, change the status of those that the table of transitions moves, and stop what is pending."""
-    # In the order in which the intake locks them.
     locked = (
         Incident.objects.filter(pk__in=incident_ids)
         .select_for_update(of=("self",))
         .select_related("alert_source")
         .defer("alert_source__integration_key")
-        .order_by("alert_source_id", "key_hash", "pk")
+        .order_by(*LOCK_ORDER)
     )
     results = [Result(incident, _move(incident, deed, now)) for incident in locked]
     if changed := _changed(results):
@@ -130,7 +152,7 @@ def _move(incident: Incident, deed: Deed, now: datetime) -> bool:
     if status is None:
         return False
     incident.status = status
-    incident.next_escalation_at = None
+    incident.next_escalation_at = incident.snoozed_until = None
     if status == Status.ACCEPTED:
         incident.accepted_at = now
     else:

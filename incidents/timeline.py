@@ -15,6 +15,16 @@ class Kind(StrEnum):
     ACCEPTED = "accepted"
     RESOLVED = "resolved"
     AUTO_RESOLVED = "resolved.auto"
+    RESOLVED_WITH = "resolved.with"
+    REOPENED = "reopened"
+    OPENED = "opened.by_hand"
+    ESCALATED = "escalated"
+    ASSIGNED = "assigned"
+    SNOOZED = "snoozed"
+    RAISED = "raised"
+    MERGED = "merged"
+    MERGED_HERE = "merged.here"
+    COMMENTED = "commented"
     LEVEL_ASKED = "level.asked"
     LEVEL_SKIPPED = "level.skipped"
     NOBODY_ANSWERED = "nobody.answered"
@@ -110,6 +120,16 @@ _ENTRY_LOOKS = {
     Kind.ACCEPTED: ("circle-check", "accepted", "Accepted"),
     Kind.RESOLVED: ("circle-check-big", "resolved", "Resolved"),
     Kind.AUTO_RESOLVED: ("timer-off", "resolved", "Resolved by itself, as no event came for a while"),
+    Kind.RESOLVED_WITH: ("circle-check-big", "resolved", "Resolved together with #{number}"),
+    Kind.REOPENED: ("undo-2", "pending", "Reopened: the resolve was taken back"),
+    Kind.OPENED: ("hand", "pending", "Opened by hand"),
+    Kind.ESCALATED: ("chevrons-up", "warning", "Escalated: the next level is asked now"),
+    Kind.ASSIGNED: ("user-round-pen", "info", "Reassigned to {to}"),
+    Kind.SNOOZED: ("alarm-clock", "info", "Snoozed"),
+    Kind.RAISED: ("arrow-up", "warning", "Priority raised to high"),
+    Kind.MERGED: ("merge", "info", "Merged into #{number}"),
+    Kind.MERGED_HERE: ("merge", "info", "#{number} was merged into this one"),
+    Kind.COMMENTED: ("message-square", "neutral", "Commented"),
     Kind.LEVEL_ASKED: ("arrow-up-narrow-wide", "neutral", "Level {level} asked: {people}"),
     Kind.LEVEL_SKIPPED: ("skip-forward", "warning", "Level {level} skipped: nobody is in it"),
     Kind.NOBODY_ANSWERED: ("bell-off", "danger", "Nobody answered"),

@@ -1,0 +1,256 @@
+"""What people do with an incident beside accepting and resolving it. Pages, API and bulk actions call these verbs.
+
+Each locks the incident, asks the table of transitions, changes what it changes, and leaves one entry on the timeline.
+`Refused` says why a deed makes no sense; a `Result` without change says that somebody was first.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+
+from accounts.models import User
+from alertsources.models import AlertSource
+from ilert.common.transactions import atomic_verb
+from incidents.engine import run as runs
+from incidents.engine.bell import bell
+from incidents.engine.transitions import Deed, after
+from incidents.intake.batch import key_hash
+from incidents.models import Incident, Priority, Status
+from incidents.services import LOCK_ORDER, Result, messages
+from incidents.timeline import Kind, entry
+from notifications import outbox
+from oncall.models import EscalationPolicy
+from oncall.services import snapshot
+
+# How long somebody who is asked by name has before the admins are told that nobody answered.
+ASSIGNED_MINUTES = 15
+UNDO = timedelta(minutes=1)
+LONGEST_SNOOZE = timedelta(days=30)
+MAX_COMMENT = 10_000
+MAX_SUMMARY = 500
+MAX_DETAILS = 32_768
+
+
+class Refused(Exception):
+    """A deed that makes no sense as it was asked for; the text says why, in a sentence."""
+
+
+@atomic_verb
+def escalate(incident_id: int, actor: User, now: datetime) -> Result:
+    """Ask the next level now, without waiting for its minute; after the last one start again from the first."""
+    incident = _locked(incident_id)
+    if not _move(incident, Deed.ESCALATE):
+        return Result(incident, changed=False)
+    incident.responder = None
+    _cancel(incident, f"{actor} asked the next level.", now)
+    _start(incident, _onwards(incident), now)
+    return _done(incident, Kind.ESCALATED, actor, now)
+
+
+@atomic_verb
+def assign_person(incident_id: int, person: User, actor: User, now: datetime) -> Result:
+    """Ask one person by name instead of everybody who would be asked."""
+    if not (person.is_active and person.is_responder):
+        raise Refused(f"{person} cannot be asked: only active members and admins can accept incidents.")
+    incident = _locked(incident_id)
+    if not _move(incident, Deed.ASSIGN):
+        return Result(incident, changed=False)
+    rules = {"policy": str(person), "rounds": 1, "rules": [{"minutes": ASSIGNED_MINUTES, "users": [person.pk]}]}
+    incident.responder = person
+    _cancel(incident, f"{actor} reassigned the incident to {person}.", now)
+    _start(incident, _run(incident, rules), now)
+    return _done(incident, Kind.ASSIGNED, actor, now, to=str(person))
+
+
+@atomic_verb
+def assign_policy(incident_id: int, policy: EscalationPolicy, actor: User, now: datetime) -> Result:
+    """Ask along another escalation policy, from its first level on."""
+    incident = _locked(incident_id)
+    if not _move(incident, Deed.ASSIGN):
+        return Result(incident, changed=False)
+    incident.responder, incident.escalation_policy = None, policy
+    _cancel(incident, f"{actor} reassigned the incident to {policy}.", now)
+    _start(incident, _run(incident, snapshot(policy)), now)
+    return _done(incident, Kind.ASSIGNED, actor, now, to=str(policy))
+
+
+@atomic_verb
+def snooze(incident_id: int, until: datetime, actor: User, now: datetime) -> Result:
+    """Ask nobody until `until`, and then from the first level on, unless it is resolved before."""
+    if not now < until <= now + LONGEST_SNOOZE:
+        raise Refused(f"Snooze until a time in the next {LONGEST_SNOOZE.days} days.")
+    incident = _locked(incident_id)
+    if not _move(incident, Deed.SNOOZE):
+        return Result(incident, changed=False)
+    incident.responder = actor
+    _cancel(incident, f"{actor} snoozed the incident.", now)
+    _start(incident, _run(incident, snapshot(incident.escalation_policy)), until)
+    incident.snoozed_until = until
+    return _done(incident, Kind.SNOOZED, actor, now, until=until.isoformat(timespec="seconds"))
+
+
+@atomic_verb
+def raise_priority(incident_id: int, actor: User, now: datetime) -> Result:
+    """Make a LOW incident HIGH; while nobody has accepted it, the escalation starts."""
+    incident = _locked(incident_id)
+    if incident.priority == Priority.HIGH or not _move(incident, Deed.RAISE):
+        return Result(incident, changed=False)
+    incident.priority = Priority.HIGH
+    if incident.status == Status.PENDING:
+        _cancel(incident, f"{actor} raised the priority.", now)
+        _start(incident, _run(incident, snapshot(incident.escalation_policy)), now)
+    return _done(incident, Kind.RAISED, actor, now)
+
+
+@atomic_verb
+def comment(incident_id: int, text: str, actor: User, now: datetime) -> Result:
+    """Write something on the timeline; `text` is Markdown."""
+    if not text.strip():
+        raise Refused("Write something first.")
+    if len(text) > MAX_COMMENT:
+        raise Refused(f"A comment can have {MAX_COMMENT} characters; this one has {len(text)}.")
+    incident = _locked(incident_id)
+    entry(incident, Kind.COMMENTED, now, actor=actor, text=text.strip()).save()
+    return Result(incident, changed=True)
+
+
+@atomic_verb
+def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
+    """Let an incident go on as a part of another: nobody is asked about it, and it is resolved with the other.
+
+    Its events still come to it, so that an alert that goes on opens nothing new.
+    """
+    if incident_id == into_id:
+        raise Refused("An incident cannot be merged into itself.")
+    # Both at once, in the order in which everybody locks.
+    both = {
+        incident.pk: incident for incident in _lockable().filter(pk__in=(incident_id, into_id)).order_by(*LOCK_ORDER)
+    }
+    if len(both) < 2:
+        raise Incident.DoesNotExist
+    incident, into = both[incident_id], both[into_id]
+    if not into.is_open:
+        raise Refused(f"#{into.pk} is resolved. Merge into an open incident.")
+    if into.merged_into_id is not None:
+        raise Refused(f"#{into.pk} is a part of #{into.merged_into_id} itself. Merge into that one.")
+    if incident.merged_into_id is not None or not _move(incident, Deed.MERGE):
+        return Result(incident, changed=False)
+    incident.accepted_at = incident.accepted_at or now
+    incident.next_escalation_at = incident.snoozed_until = None
+    incident.merged_into = into
+    Incident.objects.filter(merged_into=incident).update(merged_into=into)
+    _cancel(incident, f"{actor} merged the incident into #{into.pk}.", now)
+    entry(into, Kind.MERGED_HERE, now, actor=actor, number=incident.pk, detail=incident.summary).save()
+    return _done(incident, Kind.MERGED, actor, now, number=into.pk)
+
+
+@atomic_verb
+def reopen(incident_id: int, actor: User, now: datetime) -> Result:
+    """Take a resolve back within a minute. Whoever had accepted has it again; else the escalation starts anew."""
+    incident = _locked(incident_id)
+    if not _move(incident, Deed.REOPEN):
+        return Result(incident, changed=False)
+    if incident.resolved_at is None or now - incident.resolved_at > UNDO:
+        raise Refused("A resolve can be taken back for a minute. If the problem goes on, the next alert opens it anew.")
+    incident.resolved_at = None
+    _cancel(incident, f"{actor} reopened the incident.", now)
+    if incident.accepted_at:
+        incident.status = Status.ACCEPTED
+    else:
+        _start(incident, _run(incident, snapshot(incident.escalation_policy)), now)
+    try:
+        with transaction.atomic():
+            return _done(incident, Kind.REOPENED, actor, now)
+    except IntegrityError as error:
+        raise Refused("A new incident of the same problem has been opened meanwhile. Go on with that one.") from error
+
+
+@dataclass(frozen=True)
+class Report:
+    """What somebody who opens an incident by hand says about it."""
+
+    source: AlertSource
+    summary: str
+    details: str = ""
+    priority: str = Priority.HIGH
+
+
+@atomic_verb
+def open_by_hand(report: Report, actor: User, now: datetime) -> Incident:
+    """Open an incident that no tool has reported. It follows the policy of the alert source it is filed under."""
+    summary = " ".join(report.summary.split())
+    if not summary:
+        raise Refused("Say in a line what is wrong.")
+    # No tool's event has such a key.
+    key = f"by hand {uuid.uuid4()}"
+    incident = Incident.objects.create(
+        alert_source=report.source,
+        escalation_policy=report.source.escalation_policy,
+        summary=summary[:MAX_SUMMARY],
+        details=report.details.strip()[:MAX_DETAILS],
+        priority=report.priority,
+        event_count=0,
+        reported_at=now,
+        last_event_at=now,
+        next_escalation_at=now,
+        incident_key=key,
+        key_hash=key_hash(key),
+    )
+    entry(incident, Kind.OPENED, now, actor=actor).save()
+    transaction.on_commit(bell.ring)
+    return incident
+
+
+def _locked(incident_id: int) -> Incident:
+    return _lockable().get(pk=incident_id)
+
+
+def _lockable() -> QuerySet[Incident]:
+    incidents = Incident.objects.select_for_update(of=("self",)).select_related("alert_source", "escalation_policy")
+    return incidents.defer("alert_source__integration_key")
+
+
+def _move(incident: Incident, deed: Deed) -> bool:
+    """Change the status if the table of transitions says so."""
+    status = after(incident.status, deed)
+    if status is None:
+        return False
+    incident.status = status
+    return True
+
+
+def _cancel(incident: Incident, reason: str, now: datetime) -> None:
+    outbox.cancel(messages(incident), reason, now)
+
+
+def _start(incident: Incident, run: dict[str, Any], at: datetime) -> None:
+    incident.run, incident.next_escalation_at = run, at
+    incident.accepted_at = incident.snoozed_until = incident.merged_into = None
+    transaction.on_commit(bell.ring)
+
+
+def _run(incident: Incident, rules: dict[str, Any]) -> dict[str, Any]:
+    """Return a new run over `rules`. Its number tells its messages from those of the runs before."""
+    return runs.begin(rules, number=_number(incident) + 1, single_level=incident.priority == Priority.LOW)
+
+
+def _onwards(incident: Incident) -> dict[str, Any]:
+    """Return a run that goes on where the present one stands, over all levels; from the start if it has ended."""
+    run = incident.run
+    if run is None or run["reminder"]:
+        run = runs.begin(snapshot(incident.escalation_policy), number=0, single_level=False)
+    return {**run, "number": _number(incident) + 1, "single_level": False, "reminder": 0}
+
+
+def _number(incident: Incident) -> int:
+    return int(incident.run["number"]) if incident.run else 1
+
+
+def _done(incident: Incident, kind: Kind, actor: User, now: datetime, **data: Any) -> Result:
+    incident.save()
+    entry(incident, kind, now, actor=actor, **data).save()
+    return Result(incident, changed=True)

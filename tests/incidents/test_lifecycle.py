@@ -1,0 +1,343 @@
+"""What people do with an incident: who is asked then, what the timeline says, and what two at once see."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from accounts.models import User
+from alertsources.models import AlertSource
+from ilert.common.clock import database_now
+from incidents import lifecycle, services
+from incidents.engine import escalation
+from incidents.engine.transitions import TRANSITIONS, Deed, after
+from incidents.intake.receive import receive
+from incidents.lifecycle import Refused
+from incidents.models import Incident, LogEntry, Priority, Status
+from integrations import Payload
+from notifications.models import Notification
+from oncall.models import EscalationPolicy
+from oncall.services import create_policy_asking
+from tests.payloads import payload
+
+pytestmark = pytest.mark.django_db
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def incident(source: AlertSource) -> Incident:
+    return alert(source)
+
+
+def alert(source: AlertSource, description: str = "disk of web-1 full") -> Incident:
+    body = payload("sematext", "alert", description=description)
+    assert receive("sematext", source.integration_key, "POST", Payload(body)).status == 200
+    return Incident.objects.latest("pk")
+
+
+def step(incident: Incident, minutes: float = 0) -> datetime:
+    """Let what is due `minutes` after the incident's start happen. Returns that moment."""
+    now = incident.reported_at + minutes * MINUTE
+    escalation.escalate_due(now)
+    incident.refresh_from_db()
+    return now
+
+
+def told(state: str = "planned") -> list[str]:
+    return list(
+        Notification.objects.filter(state=state).order_by("created_at", "pk").values_list("user_name", flat=True)
+    )
+
+
+def kinds(incident: Incident) -> list[str]:
+    return list(LogEntry.objects.filter(incident=incident).order_by("pk").values_list("kind", flat=True))
+
+
+def test_escalate_asks_the_next_level_now(incident: Incident, alice: User) -> None:
+    now = step(incident)
+    assert lifecycle.escalate(incident.pk, alice, now + MINUTE).changed
+    step(incident, 1)
+    assert told("cancelled") == ["Alice"]
+    assert told() == ["Bob"]
+    assert incident.next_escalation_at == now + 21 * MINUTE
+    assert kinds(incident) == ["level.asked", "notified", "escalated", "level.asked", "notified"]
+
+
+def test_escalating_what_is_accepted_takes_it_from_the_responder(incident: Incident, alice: User) -> None:
+    now = step(incident)
+    services.accept(incident.pk, alice, now)
+    lifecycle.escalate(incident.pk, alice, now)
+    step(incident)
+    assert (incident.status, incident.responder, incident.accepted_at) == (Status.PENDING, None, None)
+    assert told() == ["Bob"]
+
+
+def test_after_the_last_level_escalate_starts_again(incident: Incident, alice: User) -> None:
+    for minutes in (0, 10, 30):
+        now = step(incident, minutes)
+    assert incident.run["reminder"] == 1
+    lifecycle.escalate(incident.pk, alice, now)
+    step(incident, 30)
+    assert told() == ["Alice"]
+    assert incident.run["asked"]["level"] == 1
+
+
+def test_escalating_a_low_incident_goes_on_over_its_levels(incident: Incident, alice: User, bob: User) -> None:
+    Incident.objects.update(priority=Priority.LOW)
+    incident.refresh_from_db()
+    now = step(incident)
+    assert incident.next_escalation_at is None
+    lifecycle.escalate(incident.pk, alice, now)
+    step(incident)
+    assert incident.run["asked"] == {"level": 2, "users": [bob.pk]}
+
+
+def test_a_person_who_is_assigned_is_asked_and_then_the_admins(incident: Incident, alice: User, bob: User) -> None:
+    now = step(incident)
+    lifecycle.assign_person(incident.pk, bob, alice, now)
+    step(incident)
+    assert told() == ["Bob"]
+    assert incident.responder == bob
+    assert incident.next_escalation_at == now + lifecycle.ASSIGNED_MINUTES * MINUTE
+    step(incident, lifecycle.ASSIGNED_MINUTES)
+    assert kinds(incident)[-2:] == ["nobody.answered", "notified"]
+
+
+def test_the_same_person_can_be_assigned_twice(incident: Incident, alice: User, bob: User) -> None:
+    now = step(incident)
+    for minutes in (1, 2):
+        lifecycle.assign_person(incident.pk, bob, alice, now + minutes * MINUTE)
+        step(incident, minutes)
+    assert told() == ["Bob"]
+    assert told("cancelled") == ["Alice", "Bob"]
+
+
+def test_who_cannot_accept_cannot_be_assigned(incident: Incident, alice: User, bob: User, charlie: User, now) -> None:
+    bob.is_active = False
+    bob.save()
+    for person in (bob, charlie):
+        with pytest.raises(Refused, match="cannot be asked"):
+            lifecycle.assign_person(incident.pk, person, alice, now)
+    assert kinds(incident) == []
+
+
+def test_another_policy_starts_from_its_first_level(incident: Incident, alice: User, bob: User) -> None:
+    now = step(incident)
+    night = create_policy_asking("Night", bob)
+    lifecycle.assign_policy(incident.pk, night, alice, now)
+    step(incident)
+    assert told() == ["Bob"]
+    assert incident.escalation_policy == night
+
+
+def test_a_snoozed_incident_asks_again_at_its_time(incident: Incident, alice: User) -> None:
+    now = step(incident)
+    lifecycle.snooze(incident.pk, now + 60 * MINUTE, alice, now)
+    step(incident, 59)
+    assert told() == []
+    assert (incident.status, incident.responder) == (Status.PENDING, alice)
+    step(incident, 60)
+    assert told() == ["Alice"]
+
+
+@pytest.mark.parametrize("minutes", [-1, 0, 60 * 24 * 31])
+def test_a_snooze_ends_in_the_future_and_soon(incident: Incident, alice: User, now: datetime, minutes: int) -> None:
+    with pytest.raises(Refused, match="next 30 days"):
+        lifecycle.snooze(incident.pk, now + minutes * MINUTE, alice, now)
+
+
+def test_a_snoozed_incident_can_be_accepted_and_resolved(incident: Incident, alice: User, bob: User) -> None:
+    now = step(incident)
+    lifecycle.snooze(incident.pk, now + 60 * MINUTE, alice, now)
+    services.accept(incident.pk, bob, now)
+    step(incident, 60)
+    assert told() == []
+    assert incident.snoozed_until is None
+
+
+def test_raising_starts_the_escalation(incident: Incident, alice: User) -> None:
+    Incident.objects.update(priority=Priority.LOW)
+    now = step(incident)
+    assert lifecycle.raise_priority(incident.pk, alice, now).changed
+    assert not lifecycle.raise_priority(incident.pk, alice, now).changed
+    step(incident)
+    assert told() == ["Alice"]
+    assert incident.next_escalation_at == now + 10 * MINUTE
+
+
+def test_a_comment_is_on_the_timeline_of_a_resolved_incident_too(
+    incident: Incident, alice: User, now: datetime
+) -> None:
+    services.resolve(incident.pk, alice, now)
+    lifecycle.comment(incident.pk, "  It was the **log rotation**.\n", alice, now)
+    last = LogEntry.objects.latest("pk")
+    assert (last.kind, last.data, last.actor) == ("commented", {"text": "It was the **log rotation**."}, alice)
+    for text in ("", " \n", "x" * 10_001):
+        with pytest.raises(Refused):
+            lifecycle.comment(incident.pk, text, alice, now)
+
+
+def test_a_part_asks_nobody_and_ends_with_the_whole(source: AlertSource, alice: User, bob: User) -> None:
+    part, whole = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    now = step(part)
+    assert lifecycle.merge(part.pk, whole.pk, alice, now).changed
+    step(part, 10)
+    assert (told(), told("cancelled")) == (["Alice"], ["Alice"])
+    assert alert(source, "disk of web-1 full") == whole  # the newest is still the other: nothing was opened
+    services.resolve(whole.pk, alice, now)
+    part.refresh_from_db()
+    assert part.status == Status.RESOLVED
+    assert kinds(part)[-2:] == ["merged", "resolved.with"]
+    assert "merged.here" in kinds(whole)
+    assert services.who_was_first(part) == f"It was resolved together with #{whole.pk}."
+
+
+def test_merging_what_has_parts_takes_them_along(source: AlertSource, alice: User, now: datetime) -> None:
+    first, second, third = (alert(source, f"disk of web-{number} full") for number in range(3))
+    lifecycle.merge(first.pk, second.pk, alice, now)
+    lifecycle.merge(second.pk, third.pk, alice, now)
+    assert set(Incident.objects.filter(merged_into=third)) == {first, second}
+    for into in (first, second):
+        with pytest.raises(Refused, match="part of"):
+            lifecycle.merge(third.pk, into.pk, alice, now)
+    with pytest.raises(Refused, match="itself"):
+        lifecycle.merge(third.pk, third.pk, alice, now)
+    services.resolve(third.pk, alice, now)
+    assert not Incident.objects.filter(status__lt=Status.RESOLVED).exists()
+    with pytest.raises(Refused, match="is resolved"):
+        lifecycle.merge(first.pk, third.pk, alice, now)
+
+
+def test_a_resolve_can_be_taken_back_for_a_minute(incident: Incident, alice: User, bob: User) -> None:
+    now = step(incident)
+    services.resolve(incident.pk, bob, now)
+    assert lifecycle.reopen(incident.pk, bob, now + MINUTE).changed
+    step(incident, 1)
+    assert (incident.status, incident.resolved_at) == (Status.PENDING, None)
+    assert told() == ["Alice"]
+    assert not lifecycle.reopen(incident.pk, bob, now + MINUTE).changed
+    services.resolve(incident.pk, None, now + 2 * MINUTE)
+    incident.refresh_from_db()
+    assert services.who_was_first(incident) == "The tool itself resolved it."
+    with pytest.raises(Refused, match="for a minute"):
+        lifecycle.reopen(incident.pk, bob, now + 4 * MINUTE)
+
+
+def test_whoever_had_accepted_has_it_again(incident: Incident, alice: User) -> None:
+    now = step(incident)
+    services.accept(incident.pk, alice, now)
+    services.resolve(incident.pk, alice, now)
+    lifecycle.reopen(incident.pk, alice, now)
+    incident.refresh_from_db()
+    assert (incident.status, incident.responder, incident.next_escalation_at) == (Status.ACCEPTED, alice, None)
+
+
+def test_nothing_is_reopened_beside_a_new_incident_of_the_same_problem(source: AlertSource, alice: User, now) -> None:
+    old = alert(source)
+    services.resolve(old.pk, alice, now)
+    new = alert(source)
+    assert new != old
+    with pytest.raises(Refused, match="new incident"):
+        lifecycle.reopen(old.pk, alice, now)
+    assert Incident.objects.get(pk=old.pk).status == Status.RESOLVED
+    assert "reopened" not in kinds(old)
+
+
+def test_an_incident_opened_by_hand_escalates_like_any_other(source: AlertSource, alice: User, now: datetime) -> None:
+    report = lifecycle.Report(source, " Customers  cannot\npay ", "Since ten minutes.")
+    incident = lifecycle.open_by_hand(report, alice, now)
+    assert lifecycle.open_by_hand(report, alice, now) != incident
+    step(incident)
+    assert incident.summary == "Customers cannot pay"
+    assert told() == ["Alice", "Alice"]
+    with pytest.raises(Refused):
+        lifecycle.open_by_hand(lifecycle.Report(source, " \n"), alice, now)
+
+
+def test_nobody_is_wedged_by_a_policy_that_is_gone(incident: Incident, policy: EscalationPolicy, alice: User) -> None:
+    now = step(incident)
+    Incident.objects.update(escalation_policy=None, run=None, next_escalation_at=None)
+    lifecycle.escalate(incident.pk, alice, now)
+    step(incident)
+    assert kinds(incident)[-2:] == ["nobody.to_ask", "notified"]
+
+
+VERBS = {
+    Deed.ACCEPT: services.accept,
+    Deed.RESOLVE: services.resolve,
+    Deed.ESCALATE: lifecycle.escalate,
+    Deed.ASSIGN: lambda pk, who, now: lifecycle.assign_person(pk, who, who, now),
+    Deed.SNOOZE: lambda pk, who, now: lifecycle.snooze(pk, now + MINUTE, who, now),
+    Deed.RAISE: lifecycle.raise_priority,
+    Deed.COMMENT: lambda pk, who, now: lifecycle.comment(pk, "Looking.", who, now),
+    Deed.REOPEN: lifecycle.reopen,
+}
+
+
+def test_the_table_knows_every_deed() -> None:
+    assert {deed for _, deed in TRANSITIONS} == set(Deed) == {*VERBS, Deed.MERGE}
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(sorted(VERBS)), st.integers(0, 3)), max_size=12))
+def test_whatever_is_done_follows_the_table(source: AlertSource, alice: User, story: list[tuple[Deed, int]]) -> None:
+    incident = alert(source, f"disk of story-{Incident.objects.count()} full")
+    now = incident.reported_at
+    for deed, minutes in story:
+        now = step(incident, (now - incident.reported_at) / MINUTE + minutes / 2)
+        before, entries = incident.status, len(kinds(incident))
+        was_accepted, was_low = incident.accepted_at, incident.priority == Priority.LOW
+        try:
+            changed = VERBS[deed](incident.pk, alice, now).changed
+        except Refused:
+            changed = False
+        incident.refresh_from_db()
+        allowed = after(before, deed) is not None and (deed != Deed.RAISE or was_low)
+        if deed != Deed.REOPEN or not allowed:
+            assert changed == allowed, (deed, before)
+        expected = Status.ACCEPTED if deed == Deed.REOPEN and was_accepted else after(before, deed)
+        assert incident.status == (expected if changed else before)
+        # One deed leaves one entry; resolve notices are entries of their own.
+        ours = [kind for kind in kinds(incident)[entries:] if kind != "notified.resolved"]
+        assert len(ours) == changed
+    services.resolve(incident.pk, None, now)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_twenty_people_at_once_leave_one_timeline_that_makes_sense(source: AlertSource, alice: User, bob: User) -> None:
+    """Each deed is done or refused; none fails, and each that was done has its entry."""
+    incident, other = alert(source), alert(source, "disk of web-2 full")
+    deeds = [
+        services.accept, services.resolve, lifecycle.escalate, lifecycle.raise_priority,
+        lambda pk, who, now: lifecycle.assign_person(pk, bob, who, now),
+        lambda pk, who, now: lifecycle.comment(pk, "Looking.", who, now),
+        lambda pk, who, now: lifecycle.merge(pk, other.pk, who, now),
+        lambda pk, who, now: lifecycle.merge(other.pk, pk, who, now),
+        lambda pk, who, now: services.resolve(other.pk, who, now),
+        lambda pk, who, now: services.resolve_all([pk, other.pk], who, now),
+    ]  # fmt: skip
+
+    def do(number: int) -> int:
+        try:
+            done = deeds[number % len(deeds)](incident.pk, (alice, bob)[number % 2], database_now())
+        except Refused:
+            return 0
+        finally:
+            connection.close()
+        return sum(result.changed for result in done) if isinstance(done, list) else int(done.changed)
+
+    for _ in range(5):
+        with ThreadPoolExecutor(20) as people:
+            done = sum(people.map(do, range(20)))
+        assert done
+        incident.refresh_from_db()
+        if incident.status == Status.RESOLVED:
+            break
+    entries = list(LogEntry.objects.filter(incident=incident).order_by("pk").values_list("kind", flat=True))
+    assert entries.count("resolved") + entries.count("resolved.with") == 1
+    # After the end only comments.
+    end = next(index for index, kind in enumerate(entries) if kind.startswith("resolved"))
+    assert set(entries[end + 1 :]) <= {"commented", "notified.resolved"}
