@@ -1,6 +1,6 @@
 # Every target sets up what it needs first; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test check e2e faults reliability lock
+.PHONY: help up test check e2e faults reliability bench lock
 
 PYTHON_BIN := .venv/bin/python
 # Throwaway PostgreSQL and Valkey, unless DATABASE_URL and REDIS_URL point at real ones.
@@ -28,6 +28,9 @@ faults: ## Kill real processes and see what is left
 
 reliability: ## The full fault harness: 45 minutes, figures into docs/reliability/
 	@bin/setup dev && bin/reliability
+
+bench: ## Hold the front door against PostgreSQL itself (ARGS=--quick for a short one)
+	@bin/setup dev && exec $(PYTHON_BIN) -m benchmarks $(ARGS)
 
 lock: ## Write requirements/*.txt anew from requirements/*.in
 	@bin/setup dev && .venv/bin/pip install --quiet --disable-pip-version-check uv

@@ -48,7 +48,7 @@ def _start(stack: ExitStack, processes: int) -> dict[str, subprocess.Popen[bytes
     commands = {"ticker": ["manage.py", "ticker"], "worker": [*worker, "--without-mingle", "--without-heartbeat"]}
     running = {}
     for name, command in commands.items():
-        process = subprocess.Popen([sys.executable, *command], stdout=sys.stderr, start_new_session=True)  # noqa: S603
+        process = subprocess.Popen([sys.executable, *command], stdout=sys.stderr, start_new_session=True)
         stack.callback(os.killpg, process.pid, signal.SIGKILL)
         running[name] = process
     return running

@@ -6,8 +6,10 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 
 from ilert.embedded import paths, process
 from ilert.embedded.engine import EngineError, executable, log_tail, open_log, package_dir
@@ -56,6 +58,7 @@ class Postgres:
         identity: process.Identity,
         durable: bool = True,
         keep: tuple[int, ...] = (),
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.directory = directory.resolve()  # the process changes its working directory
         self.sockets = sockets.resolve()
@@ -63,6 +66,7 @@ class Postgres:
         self.identity = identity
         self.durable = durable
         self.keep = keep  # descriptors that its processes inherit
+        self.settings = settings  # in place of those above
 
     def initialise(self) -> None:
         """Make the cluster beside its place and move it there, so that an interruption leaves nothing half.
@@ -95,7 +99,7 @@ class Postgres:
     def start(self) -> int:
         for lock in (self.directory / "postmaster.pid", self.sockets / ".s.PGSQL.5432.lock"):
             self._remove_stale(lock)
-        settings = _SETTINGS | (_DURABLE if self.durable else _THROWAWAY)
+        settings = _SETTINGS | (_DURABLE if self.durable else _THROWAWAY) | dict(self.settings)
         settings["unix_socket_directories"] = _quoted(self.sockets)
         argv = [_binary("postgres"), "-D", str(self.directory)]
         for name, value in settings.items():

@@ -82,12 +82,12 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def web(listener: socket.socket, ready: int) -> int:
+def web(listener: socket.socket, ready: int, application: str = "ilert.asgi:application") -> int:
     """Serve HTTP on the inherited socket until SIGTERM, then for at most 3 s more what is under way."""
 
     process.name_process("ilert-web")
     config = uvicorn.Config(
-        "ilert.asgi:application",
+        application,
         loop="uvloop",
         http="httptools",
         ws="none",
