@@ -35,6 +35,7 @@ PAGES = [
     "policy-list",
     "policy-create",
     "styleguide",
+    "system",
     "account_change_password",
     "account_logout",
 ]

@@ -149,9 +149,19 @@ def _database(facts: Facts) -> Tile:
             f"PostgreSQL {database.version}, {filesizeformat(database.size)}",
             f"{database.connections} of {database.max_connections} connections",
             *free,
+            _retention(facts),
         ),
-        frozenset({"connections", "database-slow", "disk"}),
+        frozenset({"connections", "database-slow", "disk", "retention"}),
     )
+
+
+def _retention(facts: Facts) -> str:
+    work, days = facts.retention, settings.ILERT_RETENTION_DAYS
+    if work is None:
+        return f"Raw bodies are kept for {days} days"
+    if work.finished_at is None:
+        return f"Removing raw bodies older than {days} days: {work.removed} so far"
+    return f"Raw bodies older than {days} days removed {ago(work.finished_at, facts.now)} ago"
 
 
 def _broker(facts: Facts) -> Tile:

@@ -18,7 +18,7 @@ from django.db.models import Count, Min, QuerySet
 from incidents import services
 from incidents.engine import escalation
 from incidents.engine.bell import PUBLISH_TIMEOUT
-from incidents.models import Event, Outcome
+from incidents.models import Event, Outcome, Retention
 from incidents.watch.models import Pulse
 from notifications.models import Attempt, Notification
 
@@ -80,6 +80,8 @@ class Facts:
     oldest_failed_event: datetime | None
     # Bytes; None when the database is on a disk that cannot be seen from here.
     disk_free: int | None
+    # Where the removal of old raw bodies stands; None before its first pass.
+    retention: Retention | None = None
     # Pending incidents that nobody is being told about.
     untold: list[int] = field(default_factory=list)
 
@@ -100,6 +102,7 @@ def collect(now: datetime) -> Facts:
         failed_events=failed["count"],
         oldest_failed_event=failed["oldest"],
         disk_free=disk_free(),
+        retention=Retention.objects.filter(pk=Retention.ONLY).first(),
     )
 
 

@@ -10,6 +10,7 @@ from incidents.watch.pulses import is_silent
 LATE = timedelta(seconds=30)
 # A recovery that is noticed late wakes nobody.
 STALE_LATE = timedelta(minutes=5)
+RETENTION_LATE = timedelta(hours=2)
 SETTLED = timedelta(seconds=30)
 FAILED_SHARE = 0.2
 CONNECTIONS_SHARE = 0.8
@@ -280,6 +281,20 @@ def _disk(facts: Facts) -> list[Problem]:
     ]
 
 
+def _retention(facts: Facts) -> list[Problem]:
+    work = facts.retention
+    if work is None or facts.now - work.due_at <= RETENTION_LATE:
+        return []
+    return [
+        Problem(
+            "retention",
+            "Old raw bodies are not removed",
+            f"The removal has been due for {ago(work.due_at, facts.now)}, and the database grows.",
+            "The tickers do it: look for tracebacks in their log, and restart them. Only disk is lost meanwhile.",
+        )
+    ]
+
+
 def _clocks(facts: Facts) -> list[Problem]:
     living = [pulse for pulse in facts.pulses if not is_silent(pulse, facts.now)]
     found = []
@@ -343,6 +358,7 @@ _LOOKS = (
     _leases,
     _database,
     _disk,
+    _retention,
     _clocks,
     _gaps,
 )

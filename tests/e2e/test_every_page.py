@@ -38,6 +38,7 @@ PATHS = [
     "/profile/contact-methods/add/ntfy",
     "/profile/contact-methods/add/webhook",
     "/outbox",
+    "/system",
     "/styleguide",
     "/accounts/password/change/",
     "/nowhere",

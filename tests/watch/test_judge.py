@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from incidents.models import Retention
 from incidents.watch.facts import Broker, Database, Deliveries, Facts, Waiting
 from incidents.watch.judge import judge
 from incidents.watch.models import Role
@@ -34,6 +35,7 @@ def test_nothing_is_wrong_when_all_is_well(well: Facts) -> None:
         ({"failed_events": 3, "oldest_failed_event": NOW}, "events-failed", True, "3 are stored", "event log"),
         ({"disk_free": 400_000_000}, "disk", False, "400 MB", "Free some space"),
         ({"disk_free": 40_000_000}, "disk", True, "40 MB", "Free some space"),
+        ({"retention": Retention(due_at=NOW - timedelta(hours=3))}, "retention", False, "due for 3 h", "tickers"),
         ({"database": Database("18", 1, 81, 100, 1)}, "connections", False, "81 of 100", "max_connections"),
         ({"database": Database("18", 300, 1, 100, 1)}, "database-slow", False, "300 ms", "pg_stat_activity"),
     ],
@@ -54,6 +56,7 @@ def test_fault_is_told_with_what_to_do(
         {"waiting": [Waiting("email", 7, NOW - 30 * SECOND)]},
         {"disk_free": 500_000_000},
         {"disk_free": None},
+        {"retention": Retention(due_at=NOW - timedelta(hours=2))},
         {"database": Database("18", 250, 80, 100, 1)},
     ],
 )
