@@ -77,7 +77,9 @@ DUE = Due(incident=7, person=2, channel=world.WEBHOOK, at=100.0, optional=False)
 
 
 def test_step_without_a_message_is_missing() -> None:
-    for arrivals in ([], [_page(101, 3, 7)], [_page(101, 2, 8)], [_page(101, 2, 7, title="Resolved: Disk")]):
+    notice = _page(101, 2, 7, title="Resolved: Disk")
+    notices = _page(101, 2, 7, title="3 messages, newest: Resolved: Disk")
+    for arrivals in ([], [_page(101, 3, 7)], [_page(101, 2, 8)], [notice], [notices]):
         assert _compared([DUE], *arrivals).missing == [DUE]
 
 
@@ -93,7 +95,7 @@ def test_second_message_under_another_id_is_told_twice() -> None:
 
 
 def test_bundle_does_the_steps_of_all_it_names() -> None:
-    body = b'{"id": "b", "title": "2 new incidents", "text": "#7 Disk of one\\n#8 Disk of two"}'
+    body = '{"id": "b", "title": "2 new incidents, newest: Disk", "text": "#8 Disk\\n\\nAll of them: #7–#8"}'.encode()
     other = Due(incident=8, person=2, channel=world.WEBHOOK, at=100.5, optional=False)
     verdict = _compared([DUE, other], Arrival(101.0, world.WEBHOOK, 2, body))
     assert (verdict.missing, verdict.bundled, verdict.lateness) == ([], 1, [1.0, 0.5])

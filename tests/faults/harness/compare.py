@@ -108,26 +108,32 @@ def read(arrival: Arrival) -> Message | None:
     """Return what an arrival says; None for what is not to a person of `world`, such as a word to the admins."""
     if arrival.person < 0:
         return None
-    text = _read_mail(arrival.raw) if arrival.channel == world.EMAIL else _read_json(arrival.raw)
-    message_id, title, named = text
-    return Message(
-        arrival.at, message_id, arrival.person, arrival.channel, frozenset(named), title.startswith("Resolved")
-    )
+    message_id, title, text = (_read_mail if arrival.channel == world.EMAIL else _read_json)(arrival.raw)
+    named = frozenset(numbers(text))
+    return Message(arrival.at, message_id, arrival.person, arrival.channel, named, _is_notice(title))
 
 
-def _read_mail(raw: bytes) -> tuple[str, str, set[int]]:
+def _read_mail(raw: bytes) -> tuple[str, str, str]:
     mail = email.message_from_bytes(raw, policy=email.policy.default)
     part = mail.get_body(("plain",))  # type: ignore[attr-defined]
-    return str(mail["X-ILert-Notification"]), str(mail["Subject"]), _numbers(part.get_content())
+    return str(mail["X-ILert-Notification"]), str(mail["Subject"]), part.get_content()
 
 
-def _read_json(raw: bytes) -> tuple[str, str, set[int]]:
+def _read_json(raw: bytes) -> tuple[str, str, str]:
     content = json.loads(raw)
-    return content["id"], content["title"], _numbers(f"{content['title']} {content['text']}")
+    return content["id"], content["title"], content["text"]
 
 
-def _numbers(text: str) -> set[int]:
-    return {int(number) for number in re.findall(r"#(\d+)", text)}
+def numbers(text: str) -> set[int]:
+    """Return the incidents that a text names: "#4–#7, #9"."""
+    found: set[int] = set()
+    for first, last in re.findall(r"#(\d+)(?:–#(\d+))?", text):
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
+
+
+def _is_notice(title: str) -> bool:
+    return bool(re.match(r"(\d+ messages, newest: )?Resolved", title))
 
 
 def compare(dues: list[Due], arrivals: list[Arrival], verdict: Verdict, begin: Callable[[float, float], float]) -> None:
