@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import signal
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -38,7 +42,7 @@ def main() -> int:
         restarts=given.restarts,
     )
     title = f"{given.run}, seed {given.seed}, {given.minutes:g} min, {time.strftime('%Y-%m-%d', time.gmtime())}"
-    lines = uvloop.run(RUNS[given.run](options))
+    lines = uvloop.run(_until_told(RUNS[given.run](options)))
     print(figures.table(title, lines))
     if given.json:
         figures.save(given.json, title, lines)
@@ -46,6 +50,13 @@ def main() -> int:
         return 0
     print(f"What the product said is in {KEPT_LOGS}.", file=sys.stderr)
     return 1
+
+
+async def _until_told(run: Coroutine[Any, Any, list[figures.Line]]) -> list[figures.Line]:
+    """Clean up on SIGTERM too, so that a time limit leaves no installation running."""
+    task = asyncio.ensure_future(run)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 if __name__ == "__main__":

@@ -51,12 +51,13 @@ class Record:
     latencies: list[float] = field(default_factory=list)
     started: float = 0.0
     ended: float = 0.0
+    in_time: int = 0
     given_up: int = 0
 
     @property
     def rate(self) -> float:
-        """Acknowledged events a second."""
-        return len(self.acknowledged) / (self.ended - self.started)
+        """Events a second that were acknowledged while the load lasted."""
+        return self.in_time / (self.ended - self.started)
 
 
 class Load:
@@ -80,6 +81,7 @@ class Load:
         self.record.started = time.time()
         await self._offer(seconds)
         self.record.ended = time.time()
+        self.record.in_time = len(self.record.acknowledged)
         deadline = time.monotonic() + patience
         while self._waiting and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
