@@ -154,7 +154,7 @@ def _entry_item(row: LogEntry) -> Item:
     icon, tone, sentence = _ENTRY_LOOKS[Kind(row.kind)]
     return Item(
         id=row.pk, at=row.created_at, icon=icon, tone=tone, sentence=sentence.format(**row.data),
-        actor=row.actor_name, detail=row.data.get("detail", ""),
+        actor=row.actor_name, detail=row.data.get("detail", "") or row.data.get("text", ""),
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 from django.urls import path, re_path
 
 from incidents.intake.api import EventsView, unknown_path
-from incidents.views import health, links, listing, metrics, pages, sources, system
+from incidents.views import deeds, health, links, listing, metrics, pages, sources, system
 
 urlpatterns = [
     path("incidents/", listing.incident_list, name="incident-list"),
@@ -10,8 +10,16 @@ urlpatterns = [
     path("incidents/bulk", listing.incident_bulk, name="incident-bulk"),
     path("incidents/export.csv", listing.incident_export, name="incident-export"),
     path("incidents/<int:pk>/", pages.incident_detail, name="incident-detail"),
-    path("incidents/<int:pk>/accept", pages.incident_accept, name="incident-accept"),
-    path("incidents/<int:pk>/resolve", pages.incident_resolve, name="incident-resolve"),
+    path("incidents/new", deeds.incident_new, name="incident-new"),
+    path("incidents/<int:pk>/accept", deeds.incident_accept, name="incident-accept"),
+    path("incidents/<int:pk>/resolve", deeds.incident_resolve, name="incident-resolve"),
+    path("incidents/<int:pk>/reopen", deeds.incident_reopen, name="incident-reopen"),
+    path("incidents/<int:pk>/escalate", deeds.incident_escalate, name="incident-escalate"),
+    path("incidents/<int:pk>/assign", deeds.incident_assign, name="incident-assign"),
+    path("incidents/<int:pk>/snooze", deeds.incident_snooze, name="incident-snooze"),
+    path("incidents/<int:pk>/raise", deeds.incident_raise, name="incident-raise"),
+    path("incidents/<int:pk>/merge", deeds.incident_merge, name="incident-merge"),
+    path("incidents/<int:pk>/comment", deeds.incident_comment, name="incident-comment"),
     # Short, as it travels in messages.
     path("i/<str:token>", links.incident_link, name="incident-link"),
     path("i/<str:token>/accept", links.incident_link_accept, name="incident-link-accept"),

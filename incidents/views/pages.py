@@ -1,22 +1,24 @@
-"""The page of a single incident, and what people do to it."""
+"""The page of a single incident."""
 
 import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.contrib import messages
-from django.core.exceptions import PermissionDenied
+from django.db.models.functions import Lower
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
 
-from accounts.models import User
+from accounts.models import Role, User
 from accounts.requests import SignedInRequest
 from ilert.common.clock import database_now
 from incidents import services, timeline
 from incidents.engine import run as runs
-from incidents.models import Event, Incident
+from incidents.lifecycle import UNDO
+from incidents.models import Event, Incident, Status
+from incidents.views.deeds import SNOOZES
+from oncall.models import EscalationPolicy
 
 # Decrypting a key that no page here shows would cost time, and an error if its encryption key were lost.
 SOURCE_KEY = "alert_source__integration_key"
@@ -33,6 +35,7 @@ def incident_detail(request: SignedInRequest, pk: int) -> HttpResponse:
     if request.htmx and request.GET.get("version") == version:
         return HttpResponse(status=204)
     event = Event.objects.filter(incident=incident).order_by("pk").first()
+    now = database_now()
     context = {
         "incident": incident,
         "items": items,
@@ -42,9 +45,28 @@ def incident_detail(request: SignedInRequest, pk: int) -> HttpResponse:
         "priority_word": f"{incident.get_priority_display()} priority",
         "first_event": event,
         "links": safe_links(event.links) if event else [],
+        "parts": list(Incident.objects.filter(merged_into=incident).only("pk", "summary").order_by("pk")[:20]),
+        "is_snoozed": bool(incident.snoozed_until and incident.snoozed_until > now),
+        "may_reopen": bool(incident.resolved_at and now - incident.resolved_at < UNDO),
         "raw": bytes(event.body or b"").decode("utf-8", "replace") if event else "",
     }
-    return render(request, "incidents/detail_live.html" if request.htmx else "incidents/detail.html", context)
+    if request.htmx:
+        return render(request, "incidents/detail_live.html", context)
+    return render(request, "incidents/detail.html", context | _choices(incident))
+
+
+def _choices(incident: Incident) -> dict[str, object]:
+    """Return what the dialogs offer."""
+    responders = User.objects.filter(is_active=True, role__in=[Role.ADMIN, Role.MEMBER])
+    others = Incident.objects.filter(
+        alert_source=incident.alert_source_id, status__lt=Status.RESOLVED, merged_into=None
+    )
+    return {
+        "snoozes": SNOOZES.items(),
+        "responders": responders.order_by(Lower("name"), "email"),
+        "policies": EscalationPolicy.objects.all(),
+        "others": others.only("pk", "summary").order_by("-pk")[:20],
+    }
 
 
 def safe_links(links: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -85,25 +107,3 @@ def _escalation(incident: Incident) -> Escalation:
         return Level(place[0], [names[user_id] for user_id in place[1] if user_id in names]) if place else None
 
     return Escalation(level(now), level(following), incident.next_escalation_at)
-
-
-@require_POST
-def incident_accept(request: SignedInRequest, pk: int) -> HttpResponse:
-    return _act(request, pk, services.accept)
-
-
-@require_POST
-def incident_resolve(request: SignedInRequest, pk: int) -> HttpResponse:
-    return _act(request, pk, services.resolve)
-
-
-def _act(request: SignedInRequest, pk: int, verb: services.Verb) -> HttpResponse:
-    if not request.user.is_responder:
-        raise PermissionDenied("Stakeholders can read incidents, but not accept or resolve them.")
-    get_object_or_404(Incident, pk=pk)
-    result = verb(pk, request.user, database_now())
-    if result.changed:
-        messages.success(request, f"Incident #{pk} {result.incident.get_status_display().lower()}.")
-    else:
-        messages.info(request, f"Somebody was first: {services.who_was_first(result.incident)}")
-    return redirect(result.incident)

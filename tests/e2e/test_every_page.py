@@ -21,6 +21,7 @@ PATHS = [
     "/incidents/?tab=resolved",
     "/incidents/?tab=all&mine=1&q=disk&since=2026-01-01",
     "/incidents/1/",
+    "/incidents/new",
     "/escalation-policies/",
     "/escalation-policies/1/",
     "/escalation-policies/1/edit",

@@ -1,0 +1,30 @@
+"""Forms about incidents."""
+
+from django import forms
+
+from alertsources.models import AlertSource
+from incidents.lifecycle import MAX_DETAILS, MAX_SUMMARY, Report
+from incidents.models import Priority
+
+
+class ReportForm(forms.Form):
+    """An incident that somebody reports by hand."""
+
+    source = forms.ModelChoiceField(
+        AlertSource.objects.all(),
+        label="Alert source",
+        empty_label="Choose one",
+        help_text="It is filed under this source, and its escalation policy says who is asked.",
+    )
+    summary = forms.CharField(
+        max_length=MAX_SUMMARY, label="What is wrong?", help_text="One line, as it is read on a phone."
+    )
+    details = forms.CharField(
+        max_length=MAX_DETAILS, required=False, widget=forms.Textarea, help_text="What you know so far."
+    )
+    priority = forms.ChoiceField(choices=Priority.choices, initial=Priority.HIGH)
+
+    def report(self) -> Report:
+        """Return what was reported; call it after the form was found valid."""
+        data = self.cleaned_data
+        return Report(data["source"], data["summary"], data["details"], data["priority"])

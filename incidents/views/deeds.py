@@ -1,0 +1,135 @@
+"""What people do with an incident from its page: one form for each verb, and a word about what came of it."""
+
+from collections.abc import Callable
+from datetime import datetime, time, timedelta
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.models import User
+from accounts.requests import SignedInRequest
+from ilert.common.clock import database_now
+from incidents import lifecycle, services
+from incidents.forms import ReportForm
+from incidents.lifecycle import Refused
+from incidents.models import Incident
+from incidents.services import Result
+from oncall.models import EscalationPolicy
+
+Deed = Callable[[SignedInRequest, int], Result]
+View = Callable[[SignedInRequest, int], HttpResponse]
+MORNING = time(8)
+SNOOZES = {"30": "30 minutes", "60": "1 hour", "240": "4 hours", "480": "8 hours", "morning": "Until 8 in the morning"}
+
+
+def _deed(done: str) -> Callable[[Deed], View]:
+    """Make a view of a deed: responders may do it, what came of it is said, and back to the incident's page."""
+
+    def decorate(deed: Deed) -> View:
+        @require_POST
+        def view(request: SignedInRequest, pk: int) -> HttpResponse:
+            if not request.user.is_responder:
+                raise PermissionDenied("Stakeholders can read incidents, but not change them.")
+            try:
+                result = deed(request, pk)
+            except Incident.DoesNotExist:
+                raise Http404(f"There is no incident #{pk}.") from None
+            except Refused as refused:
+                messages.error(request, str(refused))
+                return redirect("incident-detail", pk)
+            if result.changed:
+                messages.success(request, done.format(incident=result.incident))
+            else:
+                messages.info(request, f"Somebody was first: {services.who_was_first(result.incident)}")
+            return redirect(result.incident)
+
+        return view
+
+    return decorate
+
+
+@_deed("Incident #{incident.pk} accepted.")
+def incident_accept(request: SignedInRequest, pk: int) -> Result:
+    return services.accept(pk, request.user, database_now())
+
+
+@_deed("Incident #{incident.pk} resolved.")
+def incident_resolve(request: SignedInRequest, pk: int) -> Result:
+    return services.resolve(pk, request.user, database_now())
+
+
+@_deed("Incident #{incident.pk} reopened.")
+def incident_reopen(request: SignedInRequest, pk: int) -> Result:
+    return lifecycle.reopen(pk, request.user, database_now())
+
+
+@_deed("The next level is being asked.")
+def incident_escalate(request: SignedInRequest, pk: int) -> Result:
+    return lifecycle.escalate(pk, request.user, database_now())
+
+
+@_deed("Incident #{incident.pk} has high priority now.")
+def incident_raise(request: SignedInRequest, pk: int) -> Result:
+    return lifecycle.raise_priority(pk, request.user, database_now())
+
+
+@_deed("Your comment is on the timeline.")
+def incident_comment(request: SignedInRequest, pk: int) -> Result:
+    return lifecycle.comment(pk, request.POST.get("text", ""), request.user, database_now())
+
+
+@_deed("Incident #{incident.pk} reassigned.")
+def incident_assign(request: SignedInRequest, pk: int) -> Result:
+    kind, _, number = request.POST.get("to", "").partition(":")
+    if kind == "user" and (person := User.objects.filter(pk=_number(number)).first()):
+        return lifecycle.assign_person(pk, person, request.user, database_now())
+    if kind == "policy" and (policy := EscalationPolicy.objects.filter(pk=_number(number)).first()):
+        return lifecycle.assign_policy(pk, policy, request.user, database_now())
+    raise Refused("Choose a person or an escalation policy.")
+
+
+@_deed("Incident #{incident.pk} snoozed. It asks again by itself.")
+def incident_snooze(request: SignedInRequest, pk: int) -> Result:
+    choice = request.POST.get("for", "")
+    if choice not in SNOOZES:
+        raise Refused("Choose for how long.")
+    now = database_now()
+    return lifecycle.snooze(pk, _snoozed_until(choice, now), request.user, now)
+
+
+def _snoozed_until(choice: str, now: datetime) -> datetime:
+    if choice != "morning":
+        return now + timedelta(minutes=int(choice))
+    local = timezone.localtime(now)
+    day = local.date() + timedelta(days=local.time() >= MORNING)
+    return timezone.make_aware(datetime.combine(day, MORNING))
+
+
+@_deed("Incident #{incident.pk} is a part of the other one now.")
+def incident_merge(request: SignedInRequest, pk: int) -> Result:
+    into = _number(request.POST.get("into", "").strip().removeprefix("#"))
+    if not Incident.objects.filter(pk=into).exists():
+        raise Refused("Give the number of the incident to merge into, such as #123.")
+    return lifecycle.merge(pk, into, request.user, database_now())
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def incident_new(request: SignedInRequest) -> HttpResponse:
+    """Open an incident that no tool has reported."""
+    if not request.user.is_responder:
+        raise PermissionDenied("Stakeholders can read incidents, but not open them.")
+    form = ReportForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        incident = lifecycle.open_by_hand(form.report(), request.user, database_now())
+        messages.success(request, f"Incident #{incident.pk} opened. The first level is being asked.")
+        return redirect(incident)
+    return render(request, "incidents/new.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+def _number(text: str) -> int:
+    """Return the number in `text`, 0 if there is none: nothing has that."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
