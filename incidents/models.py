@@ -121,11 +121,17 @@ class Incident(models.Model):
                 condition=Q(auto_resolve_at__isnull=False, status__lt=Status.RESOLVED),
                 name="incidents_auto_resolve",
             ),
-            # What the auditor looks through: pending, and nobody is to be asked any more.
+            # What the auditor looks through: pending, and nobody is to be asked any more. One for each priority, as the
+            # planner then knows how few there are.
             models.Index(
-                fields=["priority", "id"],
-                condition=Q(status=Status.PENDING, next_escalation_at__isnull=True),
-                name="incidents_resting",
+                fields=["id"],
+                condition=Q(status=Status.PENDING, next_escalation_at__isnull=True, priority=Priority.HIGH),
+                name="incidents_stuck",
+            ),
+            models.Index(
+                fields=["id"],
+                condition=Q(status=Status.PENDING, next_escalation_at__isnull=True, priority=Priority.LOW),
+                name="incidents_resting_low",
             ),
             models.Index(fields=["merged_into"], condition=Q(merged_into__isnull=False), name="incidents_parts"),
             models.Index(fields=["alert_source", "key_hash", "-id"], name="incidents_latest_of_key"),

@@ -24,7 +24,7 @@ from notifications.models import Attempt, Notification
 
 DELIVERIES_SINCE = timedelta(minutes=10)
 # More attempts than these are not looked at, so that a storm does not slow the look.
-MOST_ATTEMPTS = 20_000
+MOST_ATTEMPTS = 4_000
 
 
 @dataclass(frozen=True)
