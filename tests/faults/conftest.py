@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.client import ClientProcess, client_process
+from tests.faults.house import House, open_house
 from tests.faults.running import Up
 
 
@@ -38,3 +40,16 @@ def up(place: Path) -> Iterator[Callable[..., Up]]:
     yield start
     for one in started:
         one.end()
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[ClientProcess]:
+    """A process for the load, beside the one of the tests."""
+    with client_process() as process:
+        yield process
+
+
+@pytest.fixture
+def house(up: Callable[..., Up], client: ClientProcess) -> House:
+    """A whole installation with two web processes and one source."""
+    return open_house(up(ILERT_WEB_PROCESSES="2").runs(90), client)
