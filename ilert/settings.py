@@ -149,6 +149,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "ilert.navigation.navigation",
+                "incidents.views.failed.banner",
             ],
         },
     }
@@ -318,6 +319,8 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.request": {"level": "ERROR"},
+        # Anybody can send a wrong Host; the answer is 400, and a traceback for each would fill the log.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         # httpx logs whole URLs, and a URL may hold a topic or a key.
         "httpx": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},

@@ -198,6 +198,10 @@ class Event(models.Model):
             ),
             # The bodies that retention has yet to look at.
             models.Index(fields=["id"], condition=Q(body__isnull=False), name="incidents_event_body"),
+            # Whether an alert that is applied late has been overtaken by its recovery.
+            models.Index(
+                fields=["alert_source", "-id"], condition=Q(type="RESOLVE"), name="incidents_event_recoveries"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -239,6 +243,28 @@ class Retention(models.Model):
 
     def __str__(self) -> str:
         return f"{self.removed} bodies removed, {'done' if self.finished_at else 'going on'}"
+
+
+class FailedRequest(models.Model):
+    """A request that a fault of ours has kept from being applied, until it is. Its events are there, as failed."""
+
+    request_id = models.UUIDField(primary_key=True)
+    alert_source = models.ForeignKey(
+        "alertsources.AlertSource", on_delete=models.CASCADE, related_name="failed_requests"
+    )
+    first_event = models.OneToOneField(Event, on_delete=models.CASCADE, related_name="failed_request")
+    # What the rows of its events do not hold: id of the row, priority, scope, labels. Empty if it could not be read.
+    rest = models.JSONField(default=list)
+    fault = models.TextField(help_text="What went wrong, without anything of the request.")
+    received_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ["first_event"]
+
+    def __str__(self) -> str:
+        return f"{self.alert_source}: {self.fault}"
 
 
 class LogEntry(models.Model):

@@ -7,6 +7,7 @@ from celery import Task, shared_task
 from ilert.common.clock import database_now
 from incidents import services
 from incidents.engine import delivery, escalation
+from incidents.intake import again
 from notifications import outbox
 
 # As many workers as may send at once for one ring; the others stay free for what comes next.
@@ -16,7 +17,7 @@ EXPIRES = 5
 
 @shared_task(name="incidents.work_due")
 def work_due() -> None:
-    """Let what is stale end, take the due steps, then call workers to send the due messages."""
+    """Let what is stale end, take the due steps, call workers to send the due messages, try again what has failed."""
     services.resolve_stale(database_now())
     if escalation.escalate_batch(database_now()) == escalation.BATCH:
         # There is more than this one can do in time: every process of the pool takes its share.
@@ -24,6 +25,7 @@ def work_due() -> None:
         take_steps()
     if outbox.oldest_due_at(database_now()):
         _call(deliver_due)
+    again.retry_failed(database_now())
     # The rest of what is stale comes last: nobody waits for it.
     end = monotonic() + escalation.BUDGET.total_seconds()
     while services.resolve_stale(database_now()) and monotonic() < end:

@@ -1,7 +1,7 @@
 from django.urls import path, re_path
 
 from incidents.intake.api import EventsView, unknown_path
-from incidents.views import deeds, health, links, listing, metrics, pages, sources, system
+from incidents.views import deeds, failed, health, links, listing, metrics, pages, sources, system
 
 urlpatterns = [
     path("incidents/", listing.incident_list, name="incident-list"),
@@ -31,6 +31,9 @@ urlpatterns = [
     path("alert-sources/<int:pk>/test", sources.source_test, name="source-test"),
     path("system", system.system, name="system"),
     path("metrics", metrics.metrics, name="metrics"),
+    path("failed-events/", failed.failed_requests, name="failed-requests"),
+    path("failed-events/process", failed.process_all, name="failed-process-all"),
+    path("failed-events/<uuid:pk>/process", failed.process, name="failed-process"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     re_path(r"^api/(?:v1/)?events/?$", EventsView.as_view(), name="events-api"),

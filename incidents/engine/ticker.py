@@ -14,6 +14,7 @@ from incidents import retention, services
 from incidents.engine import delivery, escalation
 from incidents.engine.bell import Bell
 from incidents.engine.hand import Hand
+from incidents.intake import again
 from incidents.watch.guard import Guard
 from notifications import outbox
 
@@ -26,6 +27,8 @@ SHORTEST = timedelta(seconds=0.05)
 PATIENCE = timedelta(seconds=1.5)
 SENDERS = 8
 HOUSEKEEPING = timedelta(minutes=1)
+# How often failed events are looked for; most of the time there are none.
+RETRY_FAILED = timedelta(seconds=5)
 
 
 class Ticker:
@@ -37,10 +40,11 @@ class Ticker:
     def __init__(self, bell: Bell) -> None:
         self._bell = bell
         self._engine = Hand("engine in the ticker", take_late_steps)
+        self._retries = Hand("failed events in the ticker", lambda: again.retry_failed(database_now()))
         self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
         self._handed_out: set[uuid.UUID] = set()
         self._housekeeping = Hand("housekeeping", self._keep_house)
-        self._house_kept = 0.0
+        self._house_kept = self._retried = 0.0
         self._stop = threading.Event()
         self._guard = Guard()
 
@@ -65,6 +69,7 @@ class Ticker:
         """Let the messages that are being sent here end."""
         self._stop.set()
         self._engine.close()
+        self._retries.close()
         self._housekeeping.close()
         self._senders.shutdown(wait=True)
 
@@ -91,6 +96,9 @@ class Ticker:
         if time.monotonic() - self._house_kept > HOUSEKEEPING.total_seconds():
             self._house_kept = time.monotonic()
             self._housekeeping.ask()
+        if time.monotonic() - self._retried > RETRY_FAILED.total_seconds():
+            self._retried = time.monotonic()
+            self._retries.ask()
 
     def _keep_house(self) -> None:
         retention.remove_old_bodies(database_now, self._stop.wait)

@@ -50,8 +50,11 @@ def check(source: AlertSource | None, integration: Integration) -> Answer | None
 
 
 def read(source: AlertSource, payload: Payload) -> Request:
-    """Read a body; what cannot be understood becomes a request that is kept as rejected."""
+    """Read a body; what cannot be understood becomes a request that is kept, as rejected or failed."""
     try:
         return Request(source, prepare(source, payload))
     except PayloadError as problem:
         return Request(source, prepare_rejected(source, payload, str(problem)))
+    except Exception as fault:
+        # An adapter must not do this. What came is kept, and read when the adapter has been mended.
+        return Request(source, prepare_rejected(source, payload, ""), fault)

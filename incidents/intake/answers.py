@@ -50,6 +50,10 @@ def unknown_key() -> Answer:
     )
 
 
+def stored_for_later(event_id: int) -> Answer:
+    return Answer(202, {"status": "stored", "eventId": event_id})
+
+
 def unavailable() -> Answer:
     return error(503, "UNAVAILABLE", "The event could not be stored now. Send it again.", RETRY_AFTER)
 

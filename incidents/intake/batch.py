@@ -16,10 +16,11 @@ ONE_OPEN_KEY = "one open incident"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a tool sent, ready to be applied."""
+    """What a tool sent, ready to be applied; or the fault of ours that has kept it from being read."""
 
     source: AlertSource
     prepared: Prepared
+    fault: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)

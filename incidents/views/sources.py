@@ -14,7 +14,7 @@ from ilert.common.paging import keyset_page
 from ilert.common.text import clean
 from incidents import floods
 from incidents.engine.bell import bell
-from incidents.models import Event, Incident, Outcome, Status
+from incidents.models import Event, FailedRequest, Incident, Outcome, Status
 from incidents.trial import send_test_event
 
 MAX_IDS = 200
@@ -75,7 +75,9 @@ def source_activity(request: SignedInRequest, pk: int) -> HttpResponse:
     )
     now = database_now()
     flood = floods.latest(source.pk, now)
-    version = f"{events[0].pk if events else 'none'} {flood and flood.last_at} {flood and flood.goes_on(now)}"
+    flooding = flood and flood.goes_on(now)
+    failed = FailedRequest.objects.filter(alert_source=source).exists()
+    version = f"{events[0].pk if events else 'none'} {flood and flood.last_at} {flooding} {failed}"
     if request.htmx and request.GET.get("version") == version:
         return HttpResponse(status=204)
     context = {
@@ -83,7 +85,8 @@ def source_activity(request: SignedInRequest, pk: int) -> HttpResponse:
         "events": events,
         "version": version,
         "flood": flood,
-        "flooding": flood and flood.goes_on(now),
+        "failed": failed,
+        "flooding": flooding,
         "connected": bool(events) and events[0].outcome not in (Outcome.REJECTED, Outcome.FAILED),
     }
     return render(request, "incidents/source_activity.html", context)

@@ -40,6 +40,7 @@ PATHS = [
     "/profile/contact-methods/add/webhook",
     "/outbox",
     "/system",
+    "/failed-events/",
     "/styleguide",
     "/accounts/password/change/",
     "/nowhere",
