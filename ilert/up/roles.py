@@ -21,6 +21,7 @@ from django.urls import get_resolver
 
 from ilert.celery import app
 from ilert.embedded import process
+from ilert.up.protocol import Protocol, end_late
 
 # Imported once, in the parent, and shared by all: this keeps the memory of so many Python processes near that of one.
 _PRELOADED = (
@@ -72,6 +73,12 @@ class Server(uvicorn.Server):
         if self.started:
             say_ready(self._ready)
 
+    async def on_tick(self, counter: int) -> bool:
+        # Called ten times a second.
+        if counter % 5 == 0:
+            end_late(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # A connection whose request is not read yet looks idle and would be reset. So: accept nothing more, answer for
         # a moment what is there while asking each client to leave, and only then close those that said nothing.
@@ -89,7 +96,7 @@ def web(listener: socket.socket, ready: int, application: str = "ilert.asgi:appl
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         log_config=None,  # Django's logging is set up
         log_level="warning",

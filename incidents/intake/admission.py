@@ -1,11 +1,15 @@
 """Whether a request may come in, and what is read from it. No database here."""
 
+from django.conf import settings
+
 import integrations
 from alertsources.models import AlertSource
 from ilert.common.text import clean
-from incidents.intake.answers import Answer, error, unknown_key
+from incidents.intake import body
+from incidents.intake.answers import Answer, error, too_large, too_many_unknown_keys, unknown_key
 from incidents.intake.batch import Request
 from incidents.intake.prepare import prepare, prepare_rejected
+from incidents.intake.unknown_keys import unknown_keys
 from integrations import Integration, Payload, PayloadError
 
 
@@ -24,6 +28,24 @@ def admit(slug: str, method: str) -> Integration | Answer:
 def with_key_inside() -> Integration:
     """Return the integration of requests whose key is a field of the body, as iLert's events API has it."""
     return next(one for one in integrations.ALL if one.key_fields)
+
+
+def decoded(raw: bytes, encoding: str) -> bytes | Answer:
+    """Return a body without what its Content-Encoding says."""
+    try:
+        return body.decoded(raw, encoding, settings.ILERT_MAX_BODY)
+    except body.TooLarge:
+        return too_large()
+    except body.UnknownEncoding as problem:
+        return error(415, "UNKNOWN_ENCODING", str(problem))
+    except body.Broken as problem:
+        return error(400, "BAD_ENCODING", str(problem))
+
+
+def look_up_allowed(address: str) -> Answer | None:
+    """Return why an address may not try another key that is not known, if it may not."""
+    wait = unknown_keys.blocked(address)
+    return too_many_unknown_keys(wait) if wait else None
 
 
 def key_inside(integration: Integration, payload: Payload) -> str | Answer:

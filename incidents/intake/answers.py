@@ -1,5 +1,6 @@
 """What a tool is told, as the contract spells it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -48,6 +49,17 @@ def unknown_key() -> Answer:
     return error(
         404, "UNKNOWN_KEY", "The key in the URL is unknown or was revoked. Copy the URL from the alert source."
     )
+
+
+def too_many_unknown_keys(wait: float) -> Answer:
+    message = "Too many requests with unknown keys came from this address. Check the URL of the webhook."
+    return error(429, "TOO_MANY_UNKNOWN_KEYS", message, {"Retry-After": str(math.ceil(wait))})
+
+
+def over_rate(wait: int) -> Answer:
+    """The source floods while there is little room: it is the first to be refused."""
+    message = "This source is over its rate, and there is no room for more. Send it again."
+    return error(429, "OVER_RATE", message, {"Retry-After": str(wait)})
 
 
 def stored_for_later(event_id: int) -> Answer:

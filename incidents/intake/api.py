@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from incidents.intake import admission
 from incidents.intake.answers import Answer, error, too_large
 from incidents.intake.receive import receive
 from integrations import Payload
@@ -40,17 +41,16 @@ class EventsView(APIView):
 
 
 def _received(request: Request, integration: str, key: str) -> Answer:
-    encoding = request.META.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        return error(415, "UNKNOWN_ENCODING", f"The Content-Encoding “{encoding[:40]}” is not supported.")
     try:
-        body = request._request.body
+        body = admission.decoded(request._request.body, request.META.get("HTTP_CONTENT_ENCODING", ""))
     except RequestDataTooBig:
         return too_large()
     except UnreadablePostError:
         return error(400, "INCOMPLETE_BODY", "The connection ended before the body was complete.")
+    if isinstance(body, Answer):
+        return body
     payload = Payload(body, request.META.get("CONTENT_TYPE", ""), request.META.get("QUERY_STRING", ""))
-    return receive(integration, key, request.method or "", payload)
+    return receive(integration, key, request.method or "", payload, request.META.get("REMOTE_ADDR", ""))
 
 
 @csrf_exempt

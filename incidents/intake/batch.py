@@ -22,6 +22,11 @@ class Request:
     prepared: Prepared
     fault: Exception | None = None
 
+    @property
+    def size(self) -> int:
+        """How many events it counts for."""
+        return max(1, len(self.prepared.events))
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:

@@ -17,9 +17,12 @@ from django.conf import settings
 
 from alertsources.cache import KnownKeys
 from alertsources.models import AlertSource
+from ilert.common.client import client_address
 from incidents.intake import admission
-from incidents.intake.answers import Answer, error, overloaded, too_large, unavailable
+from incidents.intake.answers import Answer, error, over_rate, overloaded, too_large, unavailable
 from incidents.intake.committer import Committer, Late
+from incidents.intake.limits import rates
+from incidents.intake.unknown_keys import unknown_keys
 from integrations import Integration, Payload
 
 logger = logging.getLogger(__name__)
@@ -103,20 +106,35 @@ class Lane:
         found = key or admission.key_inside(integration, payload)
         if isinstance(found, Answer):
             return found
-        return await self._take(integration, found, payload, since)
+        known = self._known.get(found)
+        if known is None:
+            address = _address(scope)
+            if refusal := admission.look_up_allowed(address):
+                return await self._hold_back(refusal)
+            known = await self._look_up(found, address, since)
+        return await self._take(integration, known, payload, since)
 
-    async def _take(self, integration: Integration, key: str, payload: Payload, since: float) -> Answer:
-        source = self._known.get(key)
+    async def _look_up(self, key: str, address: str, since: float) -> AlertSource | None:
+        source = await self._committer.look_up(key, since)
         if source is None:
-            source = await self._committer.look_up(key, since)
-            if source and source.active:
-                self._known.put(key, source)
+            unknown_keys.miss(address)
+        elif source.active:
+            self._known.put(key, source)
+        return source
+
+    async def _take(
+        self, integration: Integration, source: AlertSource | None, payload: Payload, since: float
+    ) -> Answer:
         refusal = admission.check(source, integration)
         if source is None or refusal:
             return refusal or unavailable()
         if self._committer.is_full_for(source.pk):
             return await self._hold_back(overloaded())
-        return await self._committer.submit(admission.read(source, payload), since)
+        request = admission.read(source, payload)
+        if rates.over(source.pk, request.size) and self._committer.is_half_full():
+            rates.refused(source.pk, request.size)
+            return await self._hold_back(over_rate(rates.retry_after(source.pk)))
+        return await self._committer.submit(request, since)
 
     def _refusal(self, source: AlertSource | None) -> Answer | None:
         if self._committer.is_stuck:
@@ -141,9 +159,7 @@ async def _payload(scope: Scope, receive: Receive) -> Payload | Answer:
         if name == b"content-type":
             content_type = value.decode("latin-1")
         elif name == b"content-encoding":
-            encoding = value.decode("latin-1").strip().lower()
-    if encoding not in ("", "identity"):
-        return error(415, "UNKNOWN_ENCODING", f"The Content-Encoding “{encoding[:40]}” is not supported.")
+            encoding = value.decode("latin-1")
     try:
         async with asyncio.timeout(BODY_DEADLINE):
             body = await _body(receive)
@@ -152,7 +168,17 @@ async def _payload(scope: Scope, receive: Receive) -> Payload | Answer:
         return error(408, "TIMEOUT", message, {"Connection": "close"})
     if body is None:
         return too_large()
-    return Payload(body, content_type, scope["query_string"].decode("utf-8", "replace"))
+    content = admission.decoded(body, encoding)
+    if isinstance(content, Answer):
+        return content
+    return Payload(content, content_type, scope["query_string"].decode("utf-8", "replace"))
+
+
+def _address(scope: Scope) -> str:
+    """Return whose limit on unknown keys counts."""
+    peer = scope["client"][0] if scope.get("client") else ""
+    forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    return client_address(peer, ",".join(forwarded))
 
 
 async def _body(receive: Receive) -> bytes | None:
