@@ -8,6 +8,7 @@ from django.test import Client
 from accounts.models import Role, User
 from alertsources.models import AlertSource
 from alertsources.services import create_source
+from incidents.intake.limits import Rates
 from oncall.models import EscalationPolicy
 from oncall.services import RuleData, replace_rules
 
@@ -22,6 +23,12 @@ def _quick_and_local(settings: pytest.FixtureRequest) -> None:
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }
+
+
+@pytest.fixture(autouse=True)
+def _rates_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is counted on the way in is not shared by a thread that would use the database beside the test."""
+    monkeypatch.setattr(Rates, "_wake", lambda self: None)
 
 
 @pytest.fixture
