@@ -261,7 +261,8 @@ class FailedRequest(models.Model):
     next_attempt_at = models.DateTimeField(db_index=True)
 
     class Meta:
-        ordering = ["first_event"]
+        # Not "first_event", which would mean the order of events: newest first.
+        ordering = ["first_event_id"]
 
     def __str__(self) -> str:
         return f"{self.alert_source}: {self.fault}"

@@ -60,13 +60,13 @@ def oldest_due_at(now: datetime) -> datetime | None:
 
 def retry_failed(now: datetime) -> int:
     """Try the failed requests that are due again, the oldest first. Returns how many were applied."""
-    return _process(_due(now).order_by("first_event"), now)[Fate.APPLIED]
+    return _process(_due(now).order_by("first_event_id"), now)[Fate.APPLIED]
 
 
 def process_all(now: datetime) -> dict[Fate, int]:
     """Try all failed requests again, now; what is too much for one go follows by itself."""
     FailedRequest.objects.filter(next_attempt_at__gt=now).update(next_attempt_at=now)
-    fates = _process(_due(now).order_by("first_event"), now)
+    fates = _process(_due(now).order_by("first_event_id"), now)
     bell.ring()
     return fates
 

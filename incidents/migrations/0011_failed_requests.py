@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                 ('next_attempt_at', models.DateTimeField(db_index=True)),
             ],
             options={
-                'ordering': ['first_event'],
+                'ordering': ['first_event_id'],
             },
         ),
         migrations.AddIndex(

@@ -42,7 +42,7 @@ def _waiting() -> dict[str, Any]:
 @admin_required(ONLY_ADMINS)
 def failed_requests(request: HttpRequest) -> HttpResponse:
     waiting = FailedRequest.objects.select_related("alert_source", "first_event").defer("first_event__body")
-    found = list(waiting.order_by("first_event")[: SHOWN + 1])
+    found = list(waiting.order_by("first_event_id")[: SHOWN + 1])
     return render(request, "incidents/failed.html", {"requests": found[:SHOWN], "more": len(found) > SHOWN})
 
 

@@ -151,6 +151,17 @@ def test_that_nobody_can_be_told_does_not_keep_it_from_being_stored(bug, source,
     assert FailedRequest.objects.get().attempts == 1
 
 
+def test_the_oldest_is_applied_first(bug, source: AlertSource, as_alice: Client) -> None:
+    for number in range(3):
+        post(source, f"poison {number}")
+    page = as_alice.get("/failed-events/").text
+    assert page.index("poison 0") < page.index("poison 1") < page.index("poison 2")
+    bug(False)
+    assert retry_failed(later()) == 3
+    assert list(Event.objects.order_by("pk").values_list("outcome", flat=True)) == ["opened", "appended", "appended"]
+    assert Incident.objects.get().summary == "poison 0"
+
+
 def test_a_poison_event_fails_alone(bug, source: AlertSource) -> None:
     assert post(source, "poison", key="a").status == 202
     assert post(source, "fine", key="b").content["outcome"] == "opened"
