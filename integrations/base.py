@@ -5,10 +5,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cache, lru_cache
 from typing import ClassVar
 from urllib.parse import unquote, unquote_plus, urlsplit
 
-from integrations.payload import Payload, PayloadError, decode, one_line
+from integrations.payload import Payload, PayloadError, one_line
 
 __all__ = [
     "Event",
@@ -125,16 +126,20 @@ class Integration(ABC):
     def secrets(self, payload: Payload) -> set[str]:
         """Return what stands in `secret_fields`, also in a request that cannot be understood or names one twice."""
         try:
-            text = decode(payload.body)
+            text = payload.text
         except PayloadError:
             text = payload.body.decode("utf-8", "replace")
+        if payload.query:
+            text = f"{text}\n{payload.query}\n{unquote(payload.query)}"
         found: set[str] = set()
         for name in self.secret_fields:
-            for value in _values_of(name, f"{text}\n{payload.query}\n{unquote(payload.query)}"):
+            for value in _values_of(name, text):
                 found |= {value, unquote_plus(value)}
         return found - {""}
 
 
+# A tool sends the same few addresses again and again.
+@lru_cache(maxsize=1000)
 def links(*pairs: tuple[str, str]) -> tuple[Link, ...]:
     """Return links made of (label, URL), without those that are no web pages, or that are our own webhook URL."""
     made = (Link(one_line(label, MAX_LABEL) or _host(url), url) for label, url in pairs if is_web_page(url))
@@ -171,9 +176,22 @@ def _host(url: str) -> str:
 
 def _values_of(name: str, text: str) -> list[str]:
     """Return what follows a field's name in JSON, a form or a query, however the name is spelt: `apiKey`, `api_key`."""
+    words, pattern = _words_and_pattern(name)
+    # Beyond ASCII there are letters that are the same as others but for their case and yet have no lower case.
+    if text.isascii():
+        lowered = text.lower()
+        for word in words:
+            if word not in lowered:
+                return []
+    return [quoted or bare for quoted, bare in pattern.findall(text)]
+
+
+@cache
+def _words_and_pattern(name: str) -> tuple[list[str], re.Pattern[str]]:
+    """Return the words of a field's name, and what finds its values."""
     spelling = re.sub("(?<=[a-z])(?=[A-Z])", "[_-]?", name)
     # Bounded, and without a need for the closing quote: the time grows with the text and not faster.
     pattern = (
         rf"""{spelling}\\*["']?\s{{0,9}}[:=]\s{{0,9}}(?:\\*"((?:[^"\\]|\\.){{1,2000}})|([^&,}}\s"\\]{{1,2000}}))"""
     )
-    return [quoted or bare for quoted, bare in re.findall(pattern, text, re.IGNORECASE)]
+    return spelling.lower().split("[_-]?"), re.compile(pattern, re.IGNORECASE)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -50,12 +51,18 @@ class Payload:
         A field of the body wins over one of the query string.
         """
         query = _pairs(self.query)
-        if not self.body.strip():
+        if not self.body or self.body.isspace():
             return Fields(query)
-        return Fields(query | self._body_fields())
+        body = self._body_fields()
+        return Fields(query | body if query else body)
+
+    @cached_property
+    def text(self) -> str:
+        """The body as text; PayloadError if it is none."""
+        return decode(self.body)
 
     def _body_fields(self) -> dict[str, Any]:
-        text = decode(self.body)
+        text = self.text
         if _looks_like_form(text, self.content_type):
             return _pairs(text)
         value = read_json(text)
@@ -151,7 +158,7 @@ class Fields:
     def readable(self, prefix: str = "") -> dict[str, str]:
         """Return every field as text, for people to read."""
         return {
-            prefix + shortened(name, MAX_NAME): shortened(as_text(value), MAX_VALUE)
+            prefix + shortened(name, MAX_NAME): shortened(value if type(value) is str else as_text(value), MAX_VALUE)
             for name, value in self.values.items()
         }
 
@@ -159,18 +166,23 @@ class Fields:
 def decode(body: bytes) -> str:
     """Return `body` as text: UTF-8, or UTF-16 / UTF-32 if a byte order mark or the zeros say so (as JSON allows)."""
     try:
-        return body.decode(json.detect_encoding(body))
+        return body.decode(encoding_of(body))
     except UnicodeDecodeError as error:
         raise PayloadError(
             f"The body is not valid text: byte {error.start} cannot be read as {error.encoding}."
         ) from None
 
 
+def encoding_of(body: bytes) -> str:
+    """Return how a body is encoded, as JSON knows it."""
+    # Nearly always it begins with two plain letters, which is seen at a glance.
+    if body[:2].isascii() and b"\x00" not in body[:2]:
+        return "utf-8"
+    return json.detect_encoding(body)
+
+
 def read_json(text: str) -> Any:
     """Return the JSON value in `text`; PayloadError says where it breaks."""
-    too_deep = PayloadError(
-        f"The body is not acceptable JSON: it is nested too deeply; at most {MAX_DEPTH} levels are read."
-    )
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
@@ -178,14 +190,20 @@ def read_json(text: str) -> Any:
             f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
         ) from None
     except RecursionError:
-        raise too_deep from None
+        raise _too_deep() from None
     except ValueError:
         # Python refuses to read integers of more than 4300 digits.
         raise PayloadError("The body is not acceptable JSON: a number in it is too long.") from None
     # Counting is cheap, walking through is not; and who opens few brackets cannot be deep.
     if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(value):
-        raise too_deep
+        raise _too_deep()
     return value
+
+
+def _too_deep() -> PayloadError:
+    return PayloadError(
+        f"The body is not acceptable JSON: it is nested too deeply; at most {MAX_DEPTH} levels are read."
+    )
 
 
 def kind(value: Any) -> str:
@@ -220,6 +238,8 @@ def shortened(text: str, limit: int) -> str:
 
 def one_line(text: str, limit: int = MAX_SUMMARY) -> str:
     """Return the beginning of a text as one line, without what could disturb the lines around it."""
+    if len(text) <= limit and text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()  # nearly every text: nothing in it is to be replaced
     return shortened(_NOT_IN_A_LINE.sub(" ", text.strip()[: 4 * limit]).strip(), limit)
 
 
@@ -256,6 +276,8 @@ def _looks_like_form(text: str, content_type: str) -> bool:
 
 
 def _pairs(text: str) -> dict[str, Any]:
+    if not text:
+        return {}
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError as error:

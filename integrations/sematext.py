@@ -68,6 +68,8 @@ class Sematext(Integration):
 
 def _as_documented(values: Any) -> dict[str, Any]:
     """Return the fields under their documented names, however a person has spelt them in the hook form."""
+    if DOCUMENTED.issuperset(values):
+        return dict(values)
     named: dict[str, Any] = {}
     for name, value in values.items():
         if name in DOCUMENTED:
@@ -117,7 +119,7 @@ def _filters(value: Any) -> str:
 
 
 def _joined(*parts: str) -> str:
-    return " / ".join(part for part in parts if part)
+    return " / ".join([part for part in parts if part])
 
 
 def _summary_without_text(fields: Fields) -> str:

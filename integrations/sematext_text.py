@@ -83,7 +83,9 @@ AUXILIARIES = _words("is are was were has have had been being now again currentl
 
 _DIGIT = re.compile(r"\d")
 _SPACED = re.compile(r" ?((?<![-=])>=?|<(?!-)=?|==|!=|[≥≤≠]) ?")
+_COMPARING = re.compile("[<>=!≥≤≠]")
 _OUTSIDE = "()[]{}\"'‘’“”„«»,;!?*|"
+_SIGNS = "-+~≈"
 _DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+,\d+|\d+(?:[.,]\d+)?)"
 _NUMBER = re.compile(rf"[-+~≈]?{_DIGITS}(?:e[-+]?\d+)?")
 _SCALED = re.compile(rf"[-+~≈]?{_DIGITS}[kmgtb]")
@@ -95,7 +97,9 @@ _PER_TIME = re.compile(r"([^\W\d_]*)/(?:s|sec|second|m|min|minute|h|hr|hour|d|da
 def without_values(description: str) -> str:
     """Return a text without what differs between an alert and its recovery."""
     text, rest = description[:MAX_TEXT], description[MAX_TEXT:]
-    words = _SPACED.sub(r" \1 ", " ".join(text.lower().split())).split()
+    words = text.lower().split()
+    if _COMPARING.search(text):
+        words = _SPACED.sub(r" \1 ", " ".join(words)).split()
     return " ".join(_named(words[_after_states(words) :])) + rest
 
 
@@ -103,7 +107,10 @@ def _after_states(words: list[str]) -> int:
     """Return where the text begins after marks and words such as "✅", "[ALERT]", "OK:" and "Back to normal -"."""
     at = 0
     while at < len(words):
-        length = _recovery_at([_core(word) for word in words[at : at + 3]], 0) or _core(words[at]) in STATES
+        first = _core(words[at])
+        length = int(first in STATES)
+        if first in RECOVERY_STARTS:
+            length = _recovery_at([_core(word) for word in words[at : at + 3]], 0) or length
         end = at + length
         if length and (_is_heading(words[end - 1]) or (end < len(words) and _is_mark(words[end]))):
             at = end
@@ -127,12 +134,18 @@ def _is_mark(word: str) -> bool:
 
 def _named(words: list[str]) -> list[str]:
     """Replace values; leave out recovery words, the auxiliary verbs around them, and punctuation."""
-    cores = [core for word in words if (core := _core(word)) and not _is_mark(word)]
+    # Most words are letters and digits, which is what would be left of them anyway.
+    cores = [core for word in words if (core := _core(word)) and (word.isalnum() or not _is_mark(word))]
     named: list[str] = []
     at = 0
     while at < len(cores):
         word = cores[at]
-        if word in RECOVERY_STARTS and (length := _recovery_at(cores, at)):
+        if word.isalpha() and word not in RECOVERY_STARTS:
+            # Most words are just that: neither a value nor the end of a problem.
+            if word not in AUXILIARIES:
+                named.append(word)
+            at += 1
+        elif word in RECOVERY_STARTS and (length := _recovery_at(cores, at)):
             at += length
         elif taken := _value_at(cores, at):
             if named[-1:] != [VALUE]:
@@ -160,20 +173,30 @@ def _core(word: str) -> str:
 def _value_at(words: list[str], at: int) -> int:
     """Return how many words from here are a value: 0, the number, or the number and its unit."""
     word = words[at]
-    if len(word) > MAX_WORD or not _DIGIT.search(word):
+    if len(word) > MAX_WORD or not _may_be_value(word):
         return 0
-    before = words[at - 1] if at else ""
-    is_named = _last_piece(before) in NAMES
     if _NUMBER.fullmatch(word):
         unit = _unit(words[at + 1]) if at + 1 < len(words) else ""
-        if unit == "strong" or (unit == "weak" and not is_named):
+        if unit == "strong" or (unit == "weak" and not _is_named(words, at)):
             return 2
         return int(_is_compared(words, at))
     if _COMPOUND.fullmatch(word) or (_SCALED.fullmatch(word) and _is_compared(words, at)):
         return 1
     glued = _WITH_UNIT.fullmatch(word)
     unit = _unit(glued.group(1)) if glued else ""
-    return int(unit == "strong" or (unit == "weak" and not is_named and glued is not None and glued.group(1) != "k"))
+    if unit == "weak":
+        return int(glued is not None and glued.group(1) != "k" and not _is_named(words, at))
+    return int(unit == "strong")
+
+
+def _may_be_value(word: str) -> bool:
+    """Whether a word begins as a number does."""
+    return word[0].isdecimal() or (word[0] in _SIGNS and _DIGIT.search(word) is not None)
+
+
+def _is_named(words: list[str], at: int) -> bool:
+    """Whether the word before says that a number is a name."""
+    return at > 0 and _last_piece(words[at - 1]) in NAMES
 
 
 def _unit(word: str) -> str:
@@ -205,6 +228,8 @@ def _is_compared(words: list[str], at: int) -> bool:
 
 def _without_glued_value(word: str) -> str:
     """Replace the value in "cpu=95" or "load:3.5%"; "shard=5" and "host:8080" are names."""
+    if "=" not in word and ":" not in word:
+        return word
     sign = "=" if "=" in word else ":"
     name, _, value = word.rpartition(sign)
     if not name or len(word) > 100 or not _DIGIT.search(value):

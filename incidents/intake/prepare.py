@@ -10,6 +10,7 @@ from urllib.parse import quote, quote_plus
 from alertsources.models import AlertSource
 from ilert.common.text import clean, clean_deep
 from integrations import Event, Payload
+from integrations.payload import encoding_of
 
 REDACTED = "[removed]"
 # An integration key as alertsources.keys makes them, wherever a tool puts it.
@@ -98,7 +99,7 @@ def _is_harmless(text: str, secrets: Sequence[str]) -> bool:
 
 def _plain(body: bytes) -> bytes:
     """Return `body` as UTF-8 with its letters unescaped: no spelling may carry a secret past the search for it."""
-    encoding = json.detect_encoding(body)
+    encoding = encoding_of(body)
     if not encoding.startswith("utf-8"):
         body = body.decode(encoding, "replace").encode("utf-8", "replace")
     if b"\\" not in body:
@@ -127,10 +128,15 @@ def _secrets_in(source: AlertSource, payload: Payload, events: Sequence[Event] =
     integration = source.integration
     if not integration.secret_fields:
         return (source.integration_key,)
-    read = {event.fields.get(name, "") for event in events for name in integration.secret_fields}
-    own = {value for value in integration.secrets(payload) | read if len(value) >= MIN_SECRET}
+    own = integration.secrets(payload)
+    for event in events:
+        for name in integration.secret_fields:
+            if value := event.fields.get(name):
+                own.add(value)
     # The longest first, as one may be a part of another.
-    return sorted([source.integration_key, *own], key=len, reverse=True)
+    return sorted(
+        [source.integration_key, *(value for value in own if len(value) >= MIN_SECRET)], key=len, reverse=True
+    )
 
 
 def _cleaned(event: Event, secrets: Sequence[str]) -> Event:
