@@ -16,6 +16,7 @@ from incidents.engine import run as runs
 from incidents.engine import steps
 from incidents.models import Incident, Priority
 from notifications import outbox
+from notifications.models import NotificationRule
 from oncall.models import EscalationPolicy
 from oncall.services import snapshot
 
@@ -131,11 +132,20 @@ def _begin(incident: Incident, rules: dict[int | None, dict[str, Any]], number: 
 
 def _people(taken: list[runs.Step]) -> steps.People:
     ids = {user_id for step in taken for user_id in step.users}
-    return steps.People(_active().in_bulk(ids), _admins() if any(step.finished for step in taken) else [])
+    by_id = {user.pk: _person(user) for user in _active().filter(pk__in=ids)}
+    return steps.People(by_id, _admins() if any(step.finished for step in taken) else [])
 
 
-def _admins() -> list[User]:
-    return list(_active().filter(role=Role.ADMIN).order_by("pk"))
+def _admins() -> list[steps.Person]:
+    return [_person(user) for user in _active().filter(role=Role.ADMIN).order_by("pk")]
+
+
+def _person(user: User) -> steps.Person:
+    rules: dict[str, list[NotificationRule]] = {}
+    for rule in user.notification_rules.all():
+        rule.contact_method.user = user
+        rules.setdefault(rule.priority, []).append(rule)
+    return steps.Person(str(user), rules)
 
 
 def _active() -> "QuerySet[User]":

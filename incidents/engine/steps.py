@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from accounts.models import User
 from incidents.engine import run as runs
 from incidents.models import Incident, LogEntry, Priority
 from incidents.timeline import Kind, entry
@@ -17,11 +16,19 @@ TRY_AGAIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class People:
-    """Those whom a batch may have to tell, each with the rules that say how they want to be told."""
+class Person:
+    """Somebody who may have to be told, with the rules that say how, by priority."""
 
-    by_id: dict[int, User]
-    admins: list[User]
+    name: str
+    rules: dict[str, list[NotificationRule]]
+
+
+@dataclass(frozen=True)
+class People:
+    """Those whom a batch may have to tell."""
+
+    by_id: dict[int, Person]
+    admins: list[Person]
 
 
 @dataclass
@@ -65,15 +72,15 @@ def plan(incident: Incident, step: runs.Step, people: People, now: datetime) -> 
     return planned
 
 
-def set_aside(incident: Incident, fresh: dict[str, Any], admins: list[User], now: datetime) -> Plan:
+def set_aside(incident: Incident, fresh: dict[str, Any], admins: list[Person], now: datetime) -> Plan:
     """Return what happens when a step cannot be taken through our own fault: the admins are told.
 
     The escalation starts `fresh` in a minute, as a stored run that cannot be read would fail for ever.
     """
     planned = Plan(incident, now, fresh, now + TRY_AGAIN)
     planned.say(Kind.STEP_FAILED)
-    for user in admins:
-        _message_to(planned, user, "fault", f"Escalation failed, look at it yourself: {incident.summary}")
+    for person in admins:
+        _message_to(planned, person, "fault", f"Escalation failed, look at it yourself: {incident.summary}")
     return planned
 
 
@@ -83,28 +90,27 @@ def _ask(planned: Plan, step: runs.Step, people: People) -> bool:
     if not asked:
         planned.say(Kind.LEVEL_SKIPPED, level=step.level)
         return False
-    planned.say(Kind.LEVEL_ASKED, level=step.level, round=step.round, people=", ".join(map(str, asked)))
-    reached = [_message_to(planned, user, f"{step.round}:{step.level}", planned.incident.summary) for user in asked]
+    planned.say(Kind.LEVEL_ASKED, level=step.level, round=step.round, people=", ".join(person.name for person in asked))
+    reached = [_message_to(planned, person, f"{step.round}:{step.level}", planned.incident.summary) for person in asked]
     return any(reached)
 
 
-def _tell_admins(planned: Plan, step: runs.Step, admins: list[User]) -> None:
+def _tell_admins(planned: Plan, step: runs.Step, admins: list[Person]) -> None:
     """Nobody is left to ask: the admins are told, and told again until somebody looks."""
     reminder = step.run["reminder"]
     if reminder == 1:
         reaches_nobody = len(step.skipped) == len(step.run["rules"])
         planned.say(Kind.NOBODY_TO_ASK if reaches_nobody else Kind.NOBODY_ANSWERED)
-    for user in admins:
-        _message_to(planned, user, f"end:{reminder}", f"Nobody answered: {planned.incident.summary}")
+    for person in admins:
+        _message_to(planned, person, f"end:{reminder}", f"Nobody answered: {planned.incident.summary}")
 
 
-def _message_to(planned: Plan, user: User, place: str, title: str) -> bool:
+def _message_to(planned: Plan, person: Person, place: str, title: str) -> bool:
     """Plan one message for each of the person's rules of the incident's priority. Returns whether there is any."""
-    rules = [rule for rule in user.notification_rules.all() if rule.priority == planned.incident.priority]
+    rules = person.rules.get(planned.incident.priority, [])
     if not rules:
-        planned.say(Kind.UNREACHABLE, people=str(user))
+        planned.say(Kind.UNREACHABLE, people=person.name)
     for rule in rules:
-        rule.contact_method.user = user
         notification = _message(planned, rule, place, title)
         planned.notifications.append(notification)
         planned.say(Kind.NOTIFIED, notification=notification)
