@@ -178,9 +178,8 @@ def _messages(incident_ids: Collection[int]) -> QuerySet[Notification]:
 
 
 def _plan_resolve_notices(incidents: list[Incident], actor: User | None, now: datetime) -> None:
-    states = [Notification.State.SENDING, Notification.State.ACCEPTED, Notification.State.DELIVERED]
     by_id = {incident.pk: incident for incident in incidents}
-    told = LogEntry.objects.filter(incident__in=by_id, notification__state__in=states)
+    told = LogEntry.objects.filter(incident__in=by_id, notification__state__in=outbox.TOLD)
     if actor:
         told = told.exclude(notification__contact_method__user=actor)
     pairs = sorted(set(told.values_list("incident_id", "notification__contact_method_id")), key=str)
@@ -202,5 +201,6 @@ def _resolve_notice(incident: Incident, method: ContactMethod, by: str, now: dat
         title=f"Resolved: {incident.summary} [{incident.alert_source.name}]",
         text=f"Resolved{by}. Nothing more is to be done.",
         urgent=False,
+        notice=True,
     )
     return outbox.plan(f"incident:{incident.pk}:resolved:{method.pk}", method, content, now, now)

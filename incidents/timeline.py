@@ -8,7 +8,7 @@ from typing import Any
 from accounts.models import User
 from incidents.models import Event, Incident, LogEntry, Outcome
 from integrations import EventType
-from notifications.models import Attempt, Notification
+from notifications.models import Notification
 
 
 class Kind(StrEnum):
@@ -57,6 +57,15 @@ def entry(
 
 
 @dataclass(frozen=True)
+class Step:
+    """One thing that happened to a message: when, and why or with which answer."""
+
+    at: datetime
+    what: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Item:
     """One line of a timeline, ready to be shown."""
 
@@ -69,7 +78,7 @@ class Item:
     detail: str = ""
     notification: Notification | None = None
     event: Event | None = None
-    attempts: tuple[Attempt, ...] = ()
+    steps: tuple[Step, ...] = ()
 
     @property
     def state(self) -> str:
@@ -78,6 +87,8 @@ class Item:
     @property
     def look(self) -> str:
         """The state as components/status.html knows it: an incident's "accepted" is another thing."""
+        if self.notification and self.notification.answered_at:
+            return "answered"
         return "sent" if self.state == Notification.State.ACCEPTED else self.state
 
 
@@ -85,8 +96,8 @@ def items(incident: Incident, limit: int = 200) -> list[Item]:
     """Return the newest `limit` lines of an incident's timeline, newest first."""
     entries = (
         LogEntry.objects.filter(incident=incident)
-        .select_related("notification")
-        .prefetch_related("notification__attempts")
+        .select_related("notification__carrier")
+        .prefetch_related("notification__attempts", "notification__carrier__attempts")
         .order_by("-id")[:limit]
     )
     events = Event.objects.filter(incident=incident).defer("body").order_by("-id")[:limit]
@@ -163,25 +174,50 @@ def in_sentence(name: str) -> str:
     return name if name.isupper() else name[:1].lower() + name[1:]
 
 
-_NOTIFICATION_TONES = {
-    Notification.State.PLANNED: "neutral",
-    Notification.State.SENDING: "neutral",
-    Notification.State.ACCEPTED: "info",
-    Notification.State.DELIVERED: "resolved",
-    Notification.State.FAILED: "danger",
-    Notification.State.CANCELLED: "neutral",
+_State = Notification.State
+_NOTIFICATION_LOOKS = {
+    _State.PLANNED: ("neutral", "will be told"),
+    _State.SENDING: ("neutral", "being told"),
+    _State.ACCEPTED: ("info", "told"),
+    _State.DELIVERED: ("resolved", "told"),
+    _State.SHOWN: ("warning", "was not told"),
+    _State.FAILED: ("danger", "could not be told"),
+    _State.CANCELLED: ("neutral", "need not be told any more"),
 }
 
 
 def _notification_item(row: LogEntry, notification: Notification) -> Item:
     what = "that it is over" if row.kind == Kind.RESOLVE_NOTICE else "of the incident"
-    state = Notification.State(notification.state)
-    verb = {"planned": "will be told", "failed": "could not be told", "cancelled": "need not be told any more"}.get(
-        state, "told" if state != "sending" else "being told"
-    )
+    tone, verb = _NOTIFICATION_LOOKS[_State(notification.state)]
+    way = f"by {in_sentence(notification.channel_name)}{_in_which_message(notification)}"
     return Item(
         id=row.pk, at=notification.finished_at or row.created_at, icon=notification.channel_icon,
-        tone=_NOTIFICATION_TONES[state],
-        sentence=f"{notification.user_name} {verb} {what} by {in_sentence(notification.channel_name)}",
-        detail=notification.answer, notification=notification, attempts=tuple(notification.attempts.all()),
+        tone="resolved" if notification.answered_at else tone,
+        sentence=f"{notification.user_name} {verb} {what} {way}",
+        detail=notification.answer, notification=notification, steps=tuple(_steps(notification)),
     )  # fmt: skip
+
+
+def _in_which_message(notification: Notification) -> str:
+    carrier = notification.carrier
+    if carrier is None or notification.state == _State.CANCELLED:
+        return ""
+    if notification.state == _State.PLANNED and not carrier.attempt_count:
+        return ", in one message with others"
+    others = carrier.member_count - 1
+    return f", in one message with {others} other{'s' if others > 1 else ''}" if others else ""
+
+
+def _steps(notification: Notification) -> list[Step]:
+    """Return what happened to a message, the oldest first; to one in a bundle the same as to the bundle."""
+    steps = [Step(notification.created_at, "Planned")]
+    for attempt in (notification.carrier or notification).attempts.all():
+        steps.append(Step(attempt.started_at, f"Attempt {attempt.number}"))
+        steps.append(Step(attempt.finished_at, "Taken" if attempt.succeeded else "Not taken", attempt.answer))
+    if notification.passed_on_at:
+        steps.append(Step(notification.passed_on_at, "Did not get through, so the next contact method is up"))
+    if notification.finished_at:
+        steps.append(Step(notification.finished_at, notification.get_state_display(), notification.answer))
+    if notification.answered_at:
+        steps.append(Step(notification.answered_at, f"Answered by {notification.user_name}", "By the link in it"))
+    return sorted(steps, key=lambda step: step.at)

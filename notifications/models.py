@@ -67,6 +67,27 @@ class NotificationRule(models.Model):
         return f"{self.get_priority_display()}: {self.contact_method} after {self.delay_minutes} min"
 
 
+class Provider(models.Model):
+    """Who takes the messages of a channel: one server. What all processes know of its health is here.
+
+    Open means that it failed several times in a row: nothing is sent to it until `open_until`. After that one message
+    may try (`probing`), and its fate decides.
+    """
+
+    name = models.CharField(max_length=300, primary_key=True)
+    failures = models.PositiveIntegerField(default=0, help_text="In a row.")
+    open_until = models.DateTimeField(null=True)
+    pause_seconds = models.PositiveSmallIntegerField(default=0)
+    probing = models.BooleanField(default=False)
+    answer = models.TextField(blank=True, help_text="What went wrong last.")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Notification(models.Model):
     """One message to one contact method, and its fate: a row of the outbox."""
 
@@ -75,6 +96,8 @@ class Notification(models.Model):
         SENDING = "sending", "Sending"
         ACCEPTED = "accepted", "Accepted by provider"
         DELIVERED = "delivered", "Delivered"
+        # Nobody took it: without a mail server it can only be looked at here.
+        SHOWN = "shown", "Only shown here"
         FAILED = "failed", "Failed"
         CANCELLED = "cancelled", "Cancelled"
 
@@ -89,11 +112,18 @@ class Notification(models.Model):
     contact_method = models.ForeignKey(
         ContactMethod, on_delete=models.SET_NULL, null=True, related_name="notifications"
     )
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="+", db_index=False)
     channel = models.CharField(max_length=16)
     target = models.CharField(max_length=254, help_text="The address as colleagues may see it.")
     title = models.TextField()
     text = models.TextField(blank=True)
     urgent = models.BooleanField(default=False)
+    notice = models.BooleanField(
+        default=False, db_default=False, help_text="Says that something is over and asks for nothing."
+    )
+    # In a flood one message carries many: they keep their rows, and their fate is the carrier's.
+    carrier = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="members", db_index=False)
+    member_count = models.PositiveIntegerField(default=0, db_default=0, help_text="How many messages this one carries.")
     state = models.CharField(max_length=16, choices=State, default=State.PLANNED)
     # What the provider answered last, or why nothing was sent.
     answer = models.TextField(blank=True)
@@ -101,25 +131,47 @@ class Notification(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     due_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
+    first_attempt_at = models.DateTimeField(null=True)
+    # When the person's next contact method was called in, as this message had not got through.
+    passed_on_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    answered_at = models.DateTimeField(null=True, help_text="When the person acted on it.")
 
     class Meta:
         ordering = ["created_at"]
         indexes = [
             models.Index(
-                fields=["due_at"],
-                condition=Q(state__in=["planned", "sending"]),
+                fields=["provider", "due_at"],
+                condition=Q(state__in=["planned", "sending"], carrier=None),
                 name="notifications_due",
             ),
-            # How many are being sent through a channel right now.
-            models.Index(fields=["channel"], condition=Q(state="sending"), name="notifications_sending"),
+            # How many are being sent to a provider right now.
+            models.Index(fields=["provider"], condition=Q(state="sending", carrier=None), name="notifications_sending"),
+            # What waits for a contact method, and what has gone out to it lately.
+            models.Index(
+                fields=["contact_method", "due_at"],
+                condition=Q(state="planned", carrier=None),
+                name="notifications_waiting",
+            ),
+            models.Index(
+                fields=["contact_method", "first_attempt_at"],
+                condition=Q(first_attempt_at__isnull=False, carrier=None),
+                name="notifications_lately",
+            ),
+            # Which have been tried for so long that the next contact method is needed.
+            models.Index(
+                fields=["first_attempt_at"],
+                condition=Q(state__in=["planned", "sending"], passed_on_at=None, carrier=None),
+                name="notifications_struggling",
+            ),
+            models.Index(fields=["carrier"], condition=Q(carrier__isnull=False), name="notifications_members"),
             models.Index(fields=["user", "-created_at"], name="notifications_by_user"),
         ]
         constraints = [
             # A row is due exactly while something can still happen to it; a lease exists exactly while sending.
             models.CheckConstraint(
                 condition=Q(state__in=["planned", "sending"], due_at__isnull=False)
-                | Q(state__in=["accepted", "delivered", "failed", "cancelled"], due_at__isnull=True),
+                | Q(state__in=["accepted", "delivered", "shown", "failed", "cancelled"], due_at__isnull=True),
                 name="notifications_due_while_open",
             ),
             models.CheckConstraint(

@@ -11,6 +11,7 @@ from alertsources.services import create_source
 from incidents.intake.limits import Rates
 from oncall.models import EscalationPolicy
 from oncall.services import RuleData, replace_rules
+from tests.delivering import Inline
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 
@@ -29,6 +30,12 @@ def _quick_and_local(settings: pytest.FixtureRequest) -> None:
 def _rates_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is counted on the way in is not shared by a thread that would use the database beside the test."""
     monkeypatch.setattr(Rates, "_wake", lambda self: None)
+
+
+@pytest.fixture(autouse=True)
+def _send_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages are sent by the test's own thread: others would not see what a test has not committed."""
+    monkeypatch.setattr("incidents.engine.delivery.senders", Inline)
 
 
 @pytest.fixture

@@ -10,14 +10,16 @@ from django.db.models.signals import pre_migrate
 from accounts.models import User
 from ilert.common import bulk
 from notifications import outbox
-from notifications.models import ContactMethod, Notification
+from notifications.models import ContactMethod, Notification, Provider
 
 pytestmark = pytest.mark.django_db
 
 
 def plan(alice: User, key: str, now: datetime) -> Notification:
     method = alice.contact_methods.get()
-    return outbox.plan(key, method, outbox.Content('t "x" {1,2}\\', "line\nnext — ü", urgent=True), now, now)
+    planned = outbox.plan(key, method, outbox.Content('t "x" {1,2}\\', "line\nnext — ü", urgent=True), now, now)
+    Provider.objects.get_or_create(pk=planned.provider_id)
+    return planned
 
 
 def test_what_is_inserted_is_what_was_planned(alice: User, now: datetime) -> None:

@@ -46,6 +46,8 @@ LOOKS = {
     "sending": Look("info", "send", "Sending"),
     "sent": Look("info", "check", "Accepted by provider"),
     "delivered": Look("resolved", "circle-check", "Delivered"),
+    "shown": Look("accepted", "eye", "Only shown here"),
+    "answered": Look("resolved", "reply", "Answered"),
     "failed": Look("danger", "circle-x", "Failed"),
     "cancelled": Look("neutral", "ban", "Cancelled"),
     # priorities
@@ -75,6 +77,14 @@ def clock(moment: dt.datetime | None, empty: str = "–") -> str | SafeString:
     if moment is None:
         return empty
     return _time(moment, f"{timezone.localtime(moment):%-d %b %Y, %H:%M %Z}", "clock")
+
+
+@register.simple_tag
+def second(moment: dt.datetime) -> SafeString:
+    """Draw the time of day to the second, such as "16:05:09", for what follows each other fast. ISO on hover."""
+    local = timezone.localtime(moment)
+    iso = local.isoformat(timespec="milliseconds")
+    return format_html('<time datetime="{0}" title="{0}">{1}</time>', iso, local.strftime("%H:%M:%S"))
 
 
 def _time(moment: dt.datetime, text: str, kind: str) -> SafeString:

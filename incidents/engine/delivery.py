@@ -1,140 +1,130 @@
-"""Delivery: due messages are handed to their channels, after one more look at the incident."""
+"""Delivery: due messages are handed to their providers, after one more look at what they are about."""
 
 import logging
-import random
-import uuid
-from datetime import timedelta
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from time import monotonic
 
-from django.urls import reverse
-
 from ilert.common.clock import database_now
-from ilert.common.links import absolute
-from incidents.models import Incident, LogEntry, Status
-from incidents.services import messages
-from incidents.timeline import Kind
-from notifications import outbox, tokens
-from notifications.channels import DeliveryError, Link, Message, TemporaryError
+from incidents.engine import composition
+from incidents.engine.next_method import pass_on
+from incidents.engine.senders import WIDTH, senders
+from notifications import breaker, claims, outbox, outcomes
+from notifications.channels import DeliveryError, Message, TemporaryError
 from notifications.models import Notification
 
 logger = logging.getLogger(__name__)
 
 # A send takes 8 s at most and a task 12 s: whoever starts no message after 3 s ends in time.
-BUDGET = timedelta(seconds=3)
-BATCH = 20
+BUDGET = 3.0
+# A message whose incident was looked at longer ago than this is looked at again.
+LOOK_AGE = 0.8
+# How often others' messages are looked for while some are on their way.
+POLL = 0.1
 
 
-def deliver_due() -> int:
-    """Send due messages until none is left that is free, or `BUDGET` is used up. Returns how many were started."""
-    end = monotonic() + BUDGET.total_seconds()
+@dataclass(frozen=True)
+class Outgoing:
+    """A message on its way to its provider. `looked` is when its incident was looked at, on the monotonic clock."""
+
+    notification: Notification
+    message: Message
+    started_at: datetime
+    looked: float
+
+
+Flying = dict["Future[outcomes.Result | None]", Outgoing]
+
+
+def within(seconds: float) -> Callable[[], bool]:
+    """Return a function that says whether the time is not up yet."""
+    end = monotonic() + seconds
+    return lambda: monotonic() < end
+
+
+def deliver_due(
+    going: Callable[[], bool] | None = None,
+    pool: Executor | None = None,
+    clock: Callable[[], datetime] = database_now,
+) -> int:
+    """Send due messages until there are none or `going` says no; then wait for those that are on their way.
+
+    Returns how many were started. Any number of processes may do this at once.
+    """
+    going, pool = going or within(BUDGET), pool or senders()
+    flying: Flying = {}
     total = 0
-    while started := _deliver_some(end):
-        total += started
-    return total
+    while True:
+        moved = False
+        if len(flying) < WIDTH and going():
+            started, moved = _start(pool, WIDTH - len(flying), clock)
+            flying |= started
+            total += len(started)
+        if not flying and not moved:
+            return total
+        done, _ = wait(flying, timeout=0 if moved else POLL, return_when=FIRST_COMPLETED)
+        if done:
+            _finish([(flying.pop(future), future.result()) for future in done], clock())
 
 
-def _deliver_some(end: float) -> int:
-    ids = outbox.due_ids(database_now(), BATCH)
-    # Others look at the same rows; in another order they seldom want the same one.
-    random.shuffle(ids)  # nosec B311: no secret
-    return sum(deliver_one(notification_id) for notification_id in ids if monotonic() < end)
+def _start(pool: Executor, room: int, clock: Callable[[], datetime]) -> tuple[Flying, bool]:
+    """Claim messages and hand those that are still wanted to senders. Also says whether there may be more to do."""
+    now = clock()
+    _help_who_waits(now)
+    claim = claims.claim(now, room)
+    if not claim.notifications:
+        return {}, claim.moved
+    wanted, looked = composition.compose(claim.notifications, now)
+    outgoing = [Outgoing(notification, message, now, looked) for notification, message in wanted]
+    return {pool.submit(_send, one): one for one in outgoing}, True
 
 
-def deliver_one(notification_id: uuid.UUID) -> bool:
-    """Send one message if it is due and still wanted. Returns whether a lease was taken."""
-    started_at = database_now()
-    notification = outbox.start(notification_id, started_at)
-    if notification is None:
-        return False
-    entry = _log_entry(notification)
-    unwanted = _why_unwanted(notification, entry)
-    if unwanted:
-        outbox.drop(notification, unwanted, started_at)
-        return True
+def _help_who_waits(now: datetime) -> None:
+    """Call in the next contact method of people whose message does not get through."""
+    stuck = outbox.struggling(now)
+    if breaker.is_any_open():
+        stuck += breaker.waiting(now)
+    if stuck:
+        pass_on(stuck, now)
+
+
+def _send(outgoing: Outgoing) -> outcomes.Result | None:
+    """Hand one message to its provider. None when the look at its incident has become too old."""
+    started = monotonic()
+    if started - outgoing.looked > LOOK_AGE:
+        return None
+    answer, error = "", None
     try:
-        answer = _send(notification, entry)
-    except DeliveryError as error:
-        again = outbox.fail(notification, error, started_at, database_now())
-        logger.warning("notification %s by %s failed: %s", notification.pk, notification.channel, error.answer)
-        if not again and entry:
-            _use_next_method(notification, entry.incident)
-    else:
-        outbox.succeed(notification, answer, started_at, database_now())
-    return True
+        answer = _hand_over(outgoing)
+    except DeliveryError as caught:
+        error = caught
+    started_at = outgoing.started_at + timedelta(seconds=started - outgoing.looked)
+    finished_at = started_at + timedelta(seconds=monotonic() - started)
+    return outcomes.Result(outgoing.notification, started_at, finished_at, answer, error)
 
 
-def _send(notification: Notification, entry: LogEntry | None) -> str:
-    method = notification.contact_method
+def _hand_over(outgoing: Outgoing) -> str:
+    method = outgoing.notification.contact_method
     assert method is not None
     try:
-        return method.channel_type.send(method.address, method.secret, compose(notification, entry))
-    except DeliveryError:
+        return method.channel_type.send(method.address, method.secret, outgoing.message)
+    except DeliveryError as error:
+        logger.warning(
+            "notification %s by %s failed: %s", outgoing.notification.pk, outgoing.notification.channel, error.answer
+        )
         raise
     except Exception as error:
         # A bug of a channel must not stop the message: it is tried again, and the log has the traceback.
-        logger.exception("channel %s failed", notification.channel)
+        logger.exception("channel %s failed", outgoing.notification.channel)
         raise TemporaryError(f"Our own fault in the channel: {type(error).__name__}") from error
 
 
-def compose(notification: Notification, entry: LogEntry | None) -> Message:
-    """Return the message as it goes out now, with fresh links."""
-    if entry is None:
-        return Message(
-            id=str(notification.pk), title=notification.title, text=notification.text, urgent=notification.urgent
-        )
-    incident = entry.incident
-    return Message(
-        id=str(notification.pk),
-        title=notification.title,
-        text=_text(notification, incident),
-        urgent=notification.urgent,
-        link=Link("Open incident", absolute(incident.get_absolute_url())),
-        **_accept_links(notification, entry),
-        data={
-            "incidentId": incident.pk,
-            "incidentKey": incident.incident_key,
-            "status": Status(incident.status).name,
-            "priority": incident.priority.upper(),
-            "summary": incident.summary,
-            "alertSource": incident.alert_source.name,
-            "reportTime": incident.reported_at.isoformat(),
-        },
-    )
-
-
-def _text(notification: Notification, incident: Incident) -> str:
-    facts = f"Since {incident.reported_at:%Y-%m-%d %H:%M:%S} UTC, from {incident.alert_source.name} (#{incident.pk})."
-    return f"{notification.text}\n\n{facts}" if notification.text else facts
-
-
-def _accept_links(notification: Notification, entry: LogEntry) -> dict[str, Link]:
-    if entry.kind != Kind.NOTIFIED or notification.user_id is None:
-        return {}
-    token = tokens.sign(tokens.Ticket(notification.pk, notification.user_id))
-    return {
-        "accept": Link("Accept", absolute(reverse("incident-link", args=[token]))),
-        "accept_now": Link("Accept", absolute(reverse("incident-link-accept", args=[token]))),
-    }
-
-
-def _log_entry(notification: Notification) -> LogEntry | None:
-    entries = LogEntry.objects.filter(notification=notification).select_related("incident__alert_source")
-    return entries.defer("incident__alert_source__integration_key").first()
-
-
-def _why_unwanted(notification: Notification, entry: LogEntry | None) -> str:
-    """Return why a message must not go out any more, or nothing."""
-    if notification.contact_method is None:
-        return "The contact method was removed."
-    if notification.user is None or not notification.user.is_active:
-        return "The person is not active any more."
-    if entry and entry.kind == Kind.NOTIFIED and entry.incident.status != Status.PENDING:
-        return f"Not needed any more: the incident was {entry.incident.get_status_display().lower()}."
-    return ""
-
-
-def _use_next_method(notification: Notification, incident: Incident) -> None:
-    """A method that failed for good must not leave a person waiting for the delay of the next one."""
-    theirs = messages(incident).filter(user=notification.user_id, state=Notification.State.PLANNED)
-    following = theirs.order_by("due_at").values("pk")[:1]
-    outbox.hurry(Notification.objects.filter(pk__in=following), database_now())
+def _finish(sent: list[tuple[Outgoing, outcomes.Result | None]], now: datetime) -> None:
+    stale = [outgoing.notification for outgoing, result in sent if result is None]
+    results = [result for _, result in sent if result is not None]
+    if stale:
+        outcomes.release(stale, now)
+    if results and (lost := outcomes.finish(results)):
+        pass_on(lost, now)

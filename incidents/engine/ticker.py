@@ -3,8 +3,6 @@
 import logging
 import threading
 import time
-import uuid
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from django.db import Error, connection
@@ -25,7 +23,6 @@ INTERVAL = timedelta(seconds=1)
 SHORTEST = timedelta(seconds=0.05)
 # Due work that is later than this is not being done by anybody, whatever the reason.
 PATIENCE = timedelta(seconds=1.5)
-SENDERS = 8
 HOUSEKEEPING = timedelta(minutes=1)
 # How often failed events are looked for; most of the time there are none.
 RETRY_FAILED = timedelta(seconds=5)
@@ -40,9 +37,8 @@ class Ticker:
     def __init__(self, bell: Bell) -> None:
         self._bell = bell
         self._engine = Hand("engine in the ticker", take_late_steps)
+        self._delivery = Hand("delivery in the ticker", self._deliver)
         self._retries = Hand("failed events in the ticker", lambda: again.retry_failed(database_now()))
-        self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="sender")
-        self._handed_out: set[uuid.UUID] = set()
         self._housekeeping = Hand("housekeeping", self._keep_house)
         self._house_kept = self._retried = 0.0
         self._stop = threading.Event()
@@ -71,7 +67,7 @@ class Ticker:
         self._engine.close()
         self._retries.close()
         self._housekeeping.close()
-        self._senders.shutdown(wait=True)
+        self._delivery.close()
 
     def stop(self) -> None:
         self._stop.set()
@@ -105,20 +101,10 @@ class Ticker:
 
     def _work(self) -> None:
         self._engine.ask()
-        for notification_id in outbox.due_ids(database_now(), SENDERS * 4):
-            # What still waits for a sender of this process must not be handed out once more every second.
-            if notification_id not in self._handed_out:
-                self._handed_out.add(notification_id)
-                self._senders.submit(self._send, notification_id)
+        self._delivery.ask()
 
-    def _send(self, notification_id: uuid.UUID) -> None:
-        try:
-            delivery.deliver_one(notification_id)
-        except Exception:
-            logger.exception("delivery in the ticker failed")
-        finally:
-            self._handed_out.discard(notification_id)
-            connection.close()
+    def _deliver(self) -> None:
+        delivery.deliver_due(lambda: not self._stop.is_set())
 
 
 def take_late_steps() -> None:

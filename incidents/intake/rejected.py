@@ -65,6 +65,7 @@ def _tell_admins(source: AlertSource, reason: str, now: datetime) -> None:
         title=f"{source.name} sends what cannot be read",
         text=f"{reason}\n\nNo incident was opened by it. The request is kept: {page}",
         urgent=False,
+        notice=True,
     )
     outbox.insert(
         [

@@ -141,16 +141,21 @@ SELECT slice.id, slice.i, block, md5('seed:' || slice.id || ':' || level)::uuid 
 FROM seed_slice slice, generate_series(1, CASE WHEN second_level THEN 2 ELSE 1 END) AS level
 """
 
+_PROVIDERS = """
+INSERT INTO notifications_provider (name, failures, pause_seconds, probing, answer)
+SELECT DISTINCT channel, 0, 0, FALSE, '' FROM seed_told ON CONFLICT DO NOTHING
+"""
+
 _NOTIFICATIONS = """
 INSERT INTO notifications_notification (
-    id, dedupe_key, user_id, user_name, contact_method_id, channel, target, title, text, urgent, state, answer,
-    attempt_count, created_at, finished_at
+    id, dedupe_key, user_id, user_name, contact_method_id, channel, provider_id, target, title, text, urgent, state,
+    answer, attempt_count, created_at, first_attempt_at, finished_at
 )
-SELECT notification, 'seed:' || id || ':' || level, person, name, method, channel, target,
+SELECT notification, 'seed:' || id || ':' || level, person, name, method, channel, channel, target,
     summary || ' [' || source_name || ']', '', priority = 'high',
     CASE WHEN i %% 50 = 0 THEN 'failed' ELSE 'accepted' END,
     CASE WHEN i %% 50 = 0 THEN '550 5.1.1 mailbox unknown' ELSE '250 2.0.0 Ok: queued' END,
-    1, at, at + interval '0.4 second'
+    1, at, at + interval '0.1 second', at + interval '0.4 second'
 FROM seed_told
 """
 
@@ -181,7 +186,7 @@ FROM seed_slice WHERE by_person
 """
 
 _STEPS = (
-    _SLICE, _INCIDENTS, _EVENTS, _TOLD, _NOTIFICATIONS, _ATTEMPTS, _ENTRIES_OF_STEPS, _ENTRIES_OF_DEEDS,
+    _SLICE, _INCIDENTS, _EVENTS, _TOLD, _PROVIDERS, _NOTIFICATIONS, _ATTEMPTS, _ENTRIES_OF_STEPS, _ENTRIES_OF_DEEDS,
 )  # fmt: skip
 _TOUCHED = (
     "incidents_incident", "incidents_event", "incidents_logentry", "notifications_notification",

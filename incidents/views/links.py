@@ -4,6 +4,8 @@ Mail scanners open every link, so a GET changes nothing. The token in the path i
 views need no CSRF token: an ntfy action posts here from a phone that never saw a page of ours.
 """
 
+from dataclasses import dataclass
+
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -16,7 +18,18 @@ from accounts.models import User
 from ilert.common.clock import database_now
 from incidents import services
 from incidents.models import Incident, LogEntry, Status
-from notifications import tokens
+from incidents.views import bundles
+from notifications import outbox, tokens
+from notifications.models import Notification
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a link leads to: a message, whom it was sent to, and its incident; None if it is a bundle of many."""
+
+    notification: Notification
+    person: User
+    incident: Incident | None
 
 
 @login_not_required
@@ -27,7 +40,9 @@ def incident_link(request: HttpRequest, token: str) -> HttpResponse:
     found = _find(token)
     if found is None:
         return _invalid(request)
-    return _page(request, token, *found)
+    if found.incident is None:
+        return bundles.bundle_page(request, token, found.notification, found.person)
+    return _page(request, token, found.incident, found.person)
 
 
 @login_not_required
@@ -39,25 +54,34 @@ def incident_link_accept(request: HttpRequest, token: str) -> HttpResponse:
     found = _find(token)
     if found is None:
         return _invalid(request)
-    incident, person = found
-    if not person.is_responder:
+    if not found.person.is_responder:
         raise PermissionDenied("Stakeholders can read incidents, but not accept them.")
-    result = services.accept(incident.pk, person, database_now())
-    return _page(request, token, result.incident, person, just_accepted=result.changed)
+    now = database_now()
+    outbox.answered(found.notification.pk, now)
+    if found.incident is None:
+        accepted = bundles.accept_all(found.notification, found.person, now)
+        return bundles.bundle_page(request, token, found.notification, found.person, accepted)
+    result = services.accept(found.incident.pk, found.person, now)
+    return _page(request, token, result.incident, found.person, just_accepted=result.changed)
 
 
-def _find(token: str) -> tuple[Incident, User] | None:
+def _find(token: str) -> Found | None:
     ticket = tokens.read(token)
     if ticket is None:
         return None
     person = User.objects.filter(pk=ticket.user_id, is_active=True).first()
+    notification = Notification.objects.filter(pk=ticket.notification_id).first()
+    if person is None or notification is None:
+        return None
+    if notification.member_count:
+        return Found(notification, person, None)
     entry = (
-        LogEntry.objects.filter(notification=ticket.notification_id)
+        LogEntry.objects.filter(notification=notification)
         .select_related("incident__alert_source", "incident__responder")
         .defer("incident__alert_source__integration_key")
         .first()
     )
-    return (entry.incident, person) if entry and person else None
+    return Found(notification, person, entry.incident) if entry else None
 
 
 def _page(

@@ -1,6 +1,6 @@
 """The ways to reach a person. A new channel is one file here and one line in `ALL`."""
 
-from notifications.channels.base import Channel, DeliveryError, Link, Message, PermanentError, TemporaryError
+from notifications.channels.base import Channel, DeliveryError, Link, Message, OnlyShown, PermanentError, TemporaryError
 from notifications.channels.email import Email
 from notifications.channels.ntfy import Ntfy
 from notifications.channels.webhook import Webhook
@@ -11,6 +11,7 @@ __all__ = [
     "DeliveryError",
     "Link",
     "Message",
+    "OnlyShown",
     "PermanentError",
     "TemporaryError",
     "choices",

@@ -35,6 +35,10 @@ class Message:
     data: dict[str, Any] = field(default_factory=dict)
 
 
+class OnlyShown(str):
+    """An answer that a channel gives itself: nobody took the message, it can only be looked at here."""
+
+
 class DeliveryError(Exception):
     """A provider did not take a message; the text says what it answered."""
 
@@ -78,6 +82,10 @@ class Channel(ABC):
 
         Raises TemporaryError or PermanentError.
         """
+
+    def provider(self, address: str) -> str:
+        """Return the name of who takes messages for `address`: what fails or hangs there does so for all of them."""
+        return self.slug
 
     def describe(self, address: str) -> str:
         """Return `address` as it may be shown to colleagues, without what would let them send or listen there."""

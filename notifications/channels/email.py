@@ -10,7 +10,7 @@ from django.core.mail.backends.smtp import EmailBackend
 from django.template.loader import render_to_string
 
 from notifications import smtp
-from notifications.channels.base import Channel, DeliveryError, Message, PermanentError, TemporaryError
+from notifications.channels.base import Channel, DeliveryError, Message, OnlyShown, PermanentError, TemporaryError
 from notifications.channels.forms import AddressForm
 from notifications.channels.text import one_line
 
@@ -52,7 +52,7 @@ class Email(Channel):
         except (smtplib.SMTPException, OSError, ValueError) as error:
             raise _delivery_error(error) from error
         if is_local_outbox():
-            return "Shown in the local outbox, as no mail server is set up (EMAIL_URL)."
+            return OnlyShown("Shown in the local outbox, as no mail server is set up (EMAIL_URL).")
         return f"Accepted by {type(connection).__module__}"
 
     def obstacle(self) -> str:

@@ -108,6 +108,9 @@ class Ntfy(Channel):
         words = one_line(str(answer.get("error", "")))
         raise over_http.error_of(response, f"ntfy: HTTP {response.status}" + (f", {words}" if words else ""))
 
+    def provider(self, address: str) -> str:
+        return f"{self.slug}:{_host(address)}"
+
     def describe(self, address: str) -> str:
         server, _, topic = address.rpartition("/")
         return f"{_host(server)} …{topic[-4:]}"

@@ -111,6 +111,9 @@ class Webhook(Channel):
         words = one_line(response.text)
         raise over_http.error_of(response, f"{answer}: {words}" if words else answer)
 
+    def provider(self, address: str) -> str:
+        return f"{self.slug}:{httpx.URL(address).netloc.decode('ascii')}"
+
     def describe(self, address: str) -> str:
         # The path is often all that a receiver asks for, so colleagues do not get to see it.
         url = httpx.URL(address)

@@ -1,9 +1,12 @@
-"""Both doors of the intake, for tests that say what a request is answered."""
+"""Both doors of the intake, for tests that say what a request is answered, and a channel that records."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from accounts.models import User
+from notifications import channels
+from tests.delivering import Recorder
 from tests.incidents.doors import lane_client
 
 
@@ -16,3 +19,12 @@ def both_doors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     with lane_client(monkeypatch) as client:
         monkeypatch.setattr(request.module, "Client", client)
         yield
+
+
+@pytest.fixture
+def recorder(alice: User) -> Iterator[Recorder]:
+    """The channel of all that Alice is told by."""
+    alice.contact_methods.all().delete()
+    channels.ALL["recorder"] = Recorder()
+    yield channels.ALL["recorder"]
+    del channels.ALL["recorder"]

@@ -148,5 +148,5 @@ def test_a_ticker_works_itself_when_the_workers_do_not(incident: Incident) -> No
     Notification.objects.update(due_at=database_now() - PATIENCE * 2)
     ticker.tick(database_now())
     ticker.close()
-    assert Notification.objects.get().state == Notification.State.ACCEPTED
+    assert Notification.objects.get().state == Notification.State.SHOWN
     connection.close()

@@ -194,7 +194,9 @@ def test_delivered_messages_show_the_provider_s_answer(as_alice: Client, inciden
     escalation.escalate_due(database_now())
     delivery.deliver_due()
     page = as_alice.get(incident.get_absolute_url()).text
-    assert "Alice told of the incident by e-mail" in page
+    assert "Alice was not told of the incident by e-mail" in page
+    assert "Only shown here" in page
+    assert "Accepted by provider" not in page
     assert "Shown in the local outbox" in page
 
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from accounts.models import User
-from notifications import channels, outbox, services
+from notifications import channels, claims, outbox, outcomes, services
 from notifications.channels import Message
 from notifications.models import ContactMethod, Notification, NotificationRule, OutboxMail, Priority
 from tests.notifications.conftest import use_mail_server
@@ -71,11 +71,10 @@ def test_address_and_secret_are_encrypted_in_the_database(bob: User) -> None:
 
 def test_removing_a_method_cancels_what_waits_for_it_and_says_why(bob: User) -> None:
     method = bob.contact_methods.get()
-    waiting, sending, done = (plan(method, key) for key in ("waiting", "sending", "done"))
-    assert outbox.start(sending.pk, NOW)
-    taken = outbox.start(done.pk, NOW)
-    assert taken
-    outbox.succeed(taken, "250 OK", NOW, NOW)
+    plan(method, "sending"), plan(method, "done")
+    sending, done = claims.claim(NOW, 2).notifications
+    outcomes.finish([outcomes.Result(done, NOW, NOW, "250 OK")])
+    waiting = plan(method, "waiting")
 
     services.delete_contact_method(method)
 

@@ -10,7 +10,6 @@ from alertsources.models import AlertSource
 from ilert.common.clock import database_now
 from incidents.engine import delivery, escalation
 from incidents.models import Incident, LogEntry, Status
-from notifications import outbox
 from notifications.models import Notification, OutboxMail
 from tests.payloads import payload
 
@@ -31,8 +30,7 @@ def work(minutes: float = 0) -> None:
     """Let the engine do what is due `minutes` from now."""
     then = database_now() + timedelta(minutes=minutes)
     escalation.escalate_due(then)
-    for notification_id in outbox.due_ids(then, 100):
-        delivery.deliver_one(notification_id)
+    delivery.deliver_due(clock=lambda: then)
 
 
 def test_from_the_webhook_to_the_recovery(source: AlertSource) -> None:

@@ -19,7 +19,7 @@ from incidents.watch.judge import Problem
 from incidents.watch.models import Audit, Finding, Pulse, Role
 from incidents.watch.untold import untold
 from notifications.models import Notification, OutboxMail
-from tests.incidents.test_delivery import open_incident
+from tests.delivering import alert
 from tests.servers.http import HttpServer
 
 pytestmark = pytest.mark.django_db
@@ -132,7 +132,7 @@ def test_a_database_that_is_away_is_told_after_a_minute(alice: User, monkeypatch
 
 
 def test_an_installation_at_work_has_no_findings(source: AlertSource, alice: User) -> None:
-    open_incident(source)
+    alert(source)
     now = database_now()
     escalation.escalate_due(now)
     for role in Role:
@@ -144,7 +144,7 @@ def test_an_installation_at_work_has_no_findings(source: AlertSource, alice: Use
 
 
 def test_a_stuck_step_is_found(source: AlertSource, alice: User) -> None:
-    open_incident(source)
+    alert(source)
     now = database_now() + timedelta(seconds=40)
     report = audit(now)
     assert "steps-late" in [finding.kind for finding in report.tell]
@@ -155,7 +155,7 @@ def test_a_stuck_step_is_found(source: AlertSource, alice: User) -> None:
 
 
 def test_late_messages_and_leases_are_found(source: AlertSource, alice: User) -> None:
-    open_incident(source)
+    alert(source)
     now = database_now()
     escalation.escalate_due(now)
     assert facts.waiting(now + timedelta(seconds=50))[0].channel == "email"
@@ -179,7 +179,7 @@ def test_a_broker_that_is_away_is_found_in_time(settings: Settings, monkeypatch:
 
 @pytest.fixture
 def incident(source: AlertSource) -> Incident:
-    assert open_incident(source)
+    alert(source)
     escalation.escalate_due(database_now())
     return Incident.objects.get()
 

@@ -15,7 +15,7 @@ from incidents.models import Event
 from incidents.watch import tally
 from incidents.watch.models import Audit, Finding, Pulse, Role
 from notifications.models import Attempt
-from tests.incidents.test_delivery import open_incident
+from tests.delivering import alert
 
 pytestmark = pytest.mark.django_db
 SETTLED = timedelta(seconds=26)
@@ -55,7 +55,7 @@ def test_members_do_not(client: Client, bob: User) -> None:
 
 
 def test_what_is_going_on(as_alice: Client, source: AlertSource) -> None:
-    open_incident(source)
+    alert(source)
     now = database_now()
     Pulse.objects.create(role=Role.TICKER, host="a", pid=7, version="1", started_at=now, last_seen_at=now)
     Finding.objects.create(kind="broker", title="", text="", advice="")
@@ -77,12 +77,12 @@ def test_totals_grow_with_what_happens_and_count_nothing_twice(
     as_alice: Client, source: AlertSource, now: datetime
 ) -> None:
     Audit.objects.create(pk=1)
-    open_incident(source)
+    alert(source)
     tally.count(now)
     tally.count(now + SETTLED)
     assert "ilert_events_total" not in {name for name, *_ in samples(as_alice)}, "what was before is not counted"
-    open_incident(source)
-    open_incident(source)
+    alert(source)
+    alert(source)
     escalation.escalate_due(database_now())
     delivery.deliver_due()
     assert Attempt.objects.count() == 1

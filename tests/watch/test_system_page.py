@@ -9,7 +9,7 @@ from django.urls import reverse
 from accounts.models import User
 from ilert.common.clock import database_now
 from incidents.watch.models import Audit, Finding, Pulse, Role
-from notifications.models import Attempt, Notification
+from notifications.models import Attempt, Notification, Provider
 from tests.html import assert_clean
 
 pytestmark = pytest.mark.django_db
@@ -82,7 +82,13 @@ def test_untold_incidents_are_shown_as_the_auditor_found_them(as_alice: Client) 
 def test_a_failing_mail_server_is_told_in_its_own_words(as_alice: Client, alice: User) -> None:
     now = database_now()
     message = Notification.objects.create(
-        dedupe_key="x", user_name="Alice", channel="email", target="alice@example.org", title="Disk", due_at=now
+        dedupe_key="x",
+        user_name="Alice",
+        channel="email",
+        target="alice@example.org",
+        title="Disk",
+        due_at=now,
+        provider=Provider.objects.create(name="email"),
     )
     Attempt.objects.create(
         notification=message, number=1, started_at=now, finished_at=now, succeeded=False, answer="550 <b>denied</b>"

@@ -1,0 +1,103 @@
+"""Claims: who sends which messages now. A claim is one short transaction for a batch of messages.
+
+Each provider has a few slots, so that one that hangs holds up nobody else. Claims take turns: how many slots are free,
+and how many messages may go to one contact method, is decided by one process at a time.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce
+
+from notifications import breaker, bundles, pace
+from notifications.bundles import Lane
+from notifications.models import ContactMethod, Notification
+from notifications.outbox import LEASE, State
+
+# At one time to one provider.
+SLOTS = 8
+
+# A process that freezes in here must not keep what it has locked.
+_HURRY = "SET LOCAL idle_in_transaction_session_timeout = '2s'"
+_CANDIDATES = """
+SELECT n.* FROM notifications_provider p
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN p.name = ANY(%(probes)s) THEN 1 ELSE %(slots)s - count(*) END AS free
+    FROM notifications_notification s
+    WHERE s.provider_id = p.name AND s.state = 'sending' AND s.carrier_id IS NULL AND s.lease_until > %(now)s
+) slots
+CROSS JOIN LATERAL (
+    SELECT * FROM notifications_notification d
+    WHERE d.provider_id = p.name AND d.state IN ('planned', 'sending') AND d.carrier_id IS NULL
+      AND d.due_at <= %(now)s
+    ORDER BY d.due_at LIMIT greatest(0, least(slots.free, %(room)s)) FOR UPDATE SKIP LOCKED
+) n
+WHERE p.open_until IS NULL OR p.name = ANY(%(probes)s)
+ORDER BY n.due_at LIMIT %(room)s
+"""
+_TURN = "SELECT pg_advisory_xact_lock(hashtext('notifications.claim'))"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What was claimed. `moved` says whether anything else was done, so that it is worth claiming again."""
+
+    notifications: list[Notification]
+    moved: bool
+
+
+@transaction.atomic
+def claim(now: datetime, room: int) -> Claim:
+    """Take the leases of up to `room` due messages. Their contact methods and people are loaded."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HURRY)
+        cursor.execute(_TURN)
+    probes = breaker.take_probes(now) if breaker.is_any_open() else []
+    values = {"now": now, "slots": SLOTS, "room": room, "probes": probes}
+    rows = _with_methods(list(Notification.objects.raw(_CANDIDATES, values)))
+    claimed, crowded = _sort(rows, now)
+    for lane, lately in crowded.items():
+        carrier = bundles.gather(lane, pace.bundle_at(lately, now), now)
+        if carrier.due_at and carrier.due_at <= now:
+            claimed.append(carrier)
+    _start(claimed, now)
+    return Claim(claimed, moved=bool(crowded))
+
+
+def _with_methods(rows: list[Notification]) -> list[Notification]:
+    """Load contact methods and people: all that a sender needs to know."""
+    ids = {row.contact_method_id for row in rows if row.contact_method_id}
+    methods = ContactMethod.objects.select_related("user").in_bulk(ids)
+    for row in rows:
+        row.contact_method = methods.get(row.contact_method_id) if row.contact_method_id else None
+        row.user = row.contact_method.user if row.contact_method else None
+    return rows
+
+
+def _sort(rows: list[Notification], now: datetime) -> tuple[list[Notification], dict[Lane, pace.Lately]]:
+    """Return the messages that go out by themselves, and the lanes in which so many wait that they are bundled."""
+    lanes = {bundles.lane_of(row) for row in rows if bundles.may_be_carried(row)}
+    crowded = {lane: lately for lane, lately in bundles.look(lanes, now).items() if _is_crowded(lately, now)}
+    return [row for row in rows if not (bundles.may_be_carried(row) and bundles.lane_of(row) in crowded)], crowded
+
+
+def _is_crowded(lately: pace.Lately, now: datetime) -> bool:
+    is_alone_and_due = lately.waiting == 1 and pace.bundle_at(lately, now) <= now
+    return not (pace.one_by_one(lately) or is_alone_and_due)
+
+
+def _start(claimed: list[Notification], now: datetime) -> None:
+    lease = now + LEASE
+    Notification.objects.filter(pk__in=[row.pk for row in claimed]).update(
+        state=State.SENDING,
+        lease_until=lease,
+        due_at=lease,
+        attempt_count=F("attempt_count") + 1,
+        first_attempt_at=Coalesce("first_attempt_at", now),
+    )
+    for row in claimed:
+        row.state, row.lease_until, row.due_at = State.SENDING, lease, lease
+        row.attempt_count += 1
+        row.first_attempt_at = row.first_attempt_at or now
