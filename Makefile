@@ -1,6 +1,6 @@
 # Every target sets up what it needs first; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test check e2e faults reliability bench lock
+.PHONY: help up test check e2e faults reliability model bench lock
 
 PYTHON_BIN := .venv/bin/python
 # Throwaway PostgreSQL and Valkey, unless DATABASE_URL and REDIS_URL point at real ones.
@@ -31,6 +31,8 @@ reliability: ## The full fault harness: 45 minutes, figures into docs/reliabilit
 
 bench: ## Hold the front door against PostgreSQL itself (ARGS=--quick for a short one)
 	@bin/setup dev && exec $(PYTHON_BIN) -m benchmarks $(ARGS)
+model: ## Compare the product with its model at length (MODEL_EXAMPLES=2000)
+	@bin/setup dev && exec $(ON_ENGINES) .venv/bin/pytest tests/model -m model $(ARGS)
 
 lock: ## Write requirements/*.txt anew from requirements/*.in
 	@bin/setup dev && .venv/bin/pip install --quiet --disable-pip-version-check uv
