@@ -30,7 +30,7 @@ from oncall.services import create_policy_asking
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PEOPLE = 10
-METHODS = 3
+METHODS = 12
 SENDERS = 3
 # The whole of a round's messages takes about as long, so a deed falls anywhere into it.
 ROUND = 0.4
