@@ -90,8 +90,11 @@ def set_active(source: AlertSource, active: bool) -> None:
     source.save(update_fields=["active"])
 
 
+@transaction.atomic
 def delete_source(source: AlertSource) -> None:
     """Delete a source with its events. SourceInUse when it has incidents: they are history and stay."""
+    # Whoever is about to store an event of it has its row until that is committed, and then it is in use.
+    AlertSource.objects.select_for_update().filter(pk=source.pk).first()
     try:
         source.delete()
     except ProtectedError as error:

@@ -69,6 +69,8 @@ def assign_person(incident_id: int, person: User, actor: User, now: datetime) ->
 @atomic_verb
 def assign_policy(incident_id: int, policy: EscalationPolicy, actor: User, now: datetime) -> Result:
     """Ask along another escalation policy, from its first level on."""
+    if not EscalationPolicy.objects.select_for_update(no_key=True).filter(pk=policy.pk).exists():
+        raise Refused(f"{policy} has been deleted meanwhile. Choose another escalation policy.")
     incident = _locked(incident_id)
     if not _move(incident, Deed.ASSIGN):
         return Result(incident, changed=False)
@@ -185,11 +187,14 @@ def open_by_hand(report: Report, actor: User, now: datetime) -> Incident:
     summary = " ".join(report.summary.split())
     if not summary:
         raise Refused("Say in a line what is wrong.")
+    source = AlertSource.objects.select_for_update(no_key=True).filter(pk=report.source.pk).first()
+    if source is None:
+        raise Refused(f"{report.source} has been deleted meanwhile. Choose another alert source.")
     # No tool's event has such a key.
     key = f"by hand {uuid.uuid4()}"
     incident = Incident.objects.create(
-        alert_source=report.source,
-        escalation_policy=report.source.escalation_policy,
+        alert_source=source,
+        escalation_policy_id=source.escalation_policy_id,
         summary=summary[:MAX_SUMMARY],
         details=report.details.strip()[:MAX_DETAILS],
         priority=report.priority,

@@ -18,12 +18,13 @@ MINUTES_TO_LIVE = 60
 @transaction.atomic
 def send_test_event(source: AlertSource, person: User, now: datetime) -> Incident:
     """Open a LOW incident of `source` whose only level is `person`, whatever the source's policy says."""
+    source = AlertSource.objects.select_for_update(no_key=True).get(pk=source.pk)
     key = f"test {uuid.uuid4()}"
     level = {"minutes": MINUTES_TO_LIVE, "users": [person.pk]}
     snapshot = {"policy": "Test", "rounds": 1, "rules": [level]}
     incident = Incident.objects.create(
         alert_source=source,
-        escalation_policy=source.escalation_policy,
+        escalation_policy_id=source.escalation_policy_id,
         summary=f"Test event of {source.name}",
         details="Somebody pressed “Send test event”. Nothing is wrong. Accept or resolve it to try that too.",
         priority=Priority.LOW,

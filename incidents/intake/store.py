@@ -11,13 +11,14 @@ from incidents.intake.batch import Applied, Item, Verdict
 from incidents.models import Outcome
 
 # One statement opens an incident for each problem or appends to the open one, whoever races, and stores all events.
-# Incidents are locked in one order, and only after the sources, so that no two batches wait for each other. What
+# Incidents are locked in one order, and only after the sources, so that no two batches wait for each other. While a
+# source's row is locked it is neither deleted nor given another policy, so that no foreign key need be checked. What
 # concerns the incidents of a source is read from its row, as the sources of a batch may come from a cache.
 # A HIGH event raises an open LOW incident and starts its escalation. Ids are drawn when all incidents are locked.
 _ALERTS: LiteralString = """
 WITH source AS MATERIALIZED (
     SELECT id, escalation_policy_id, priority, auto_resolution_minutes * interval '1 minute' AS patience
-    FROM alertsources_alertsource WHERE id = ANY(%b) AND active ORDER BY id FOR KEY SHARE
+    FROM alertsources_alertsource WHERE id = ANY(%b) AND active ORDER BY id FOR SHARE
 ), event AS MATERIALIZED (
     SELECT * FROM unnest(%b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b) WITH ORDINALITY AS event(
         source_id, key_hash, scope_hash, times, priority, key,

@@ -1,0 +1,99 @@
+"""The database does not check the foreign keys of incidents and events: locks keep them whole."""
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from django.db import connection, transaction
+
+from accounts.models import User
+from alertsources.models import AlertSource
+from alertsources.services import SourceInUse, delete_source
+from ilert.common.clock import database_now
+from incidents import lifecycle
+from incidents.intake.receive import receive
+from incidents.models import Event, Incident
+from integrations import Payload
+from oncall.models import EscalationPolicy
+from oncall.services import create_policy_asking, delete_policy
+from tests.payloads import payload
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def post(source: AlertSource, description: str = "disk full") -> int:
+    body = payload("sematext", "alert", description=description)
+    return receive("sematext", source.integration_key, "POST", Payload(body)).status
+
+
+def beside(threads: ThreadPoolExecutor, deed: object, *arguments: object) -> "Future[object]":
+    """Start `deed` on a connection of its own, and return when the database holds it, or it is done."""
+    pid: Future[int] = Future()
+
+    def run() -> object:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                pid.set_result(cursor.fetchone()[0])
+            return deed(*arguments)  # type: ignore[operator]
+        finally:
+            connection.close()
+
+    future = threads.submit(run)
+    waits = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
+    with connection.cursor() as cursor:
+        held = False
+        while not held and not future.done():
+            cursor.execute(waits, [pid.result(10)])
+            held = cursor.fetchone()[0]
+            threading.Event().wait(0.01)
+    return future
+
+
+def test_a_source_is_not_deleted_under_an_event(source: AlertSource) -> None:
+    with ThreadPoolExecutor() as threads:
+        with transaction.atomic():
+            assert post(source) == 200
+            deleting = beside(threads, delete_source, source)
+            assert not deleting.done()
+        with pytest.raises(SourceInUse):
+            deleting.result(10)
+    assert AlertSource.objects.filter(pk=source.pk).exists()
+
+
+def test_an_event_waits_for_a_source_to_be_deleted_and_finds_it_gone(source: AlertSource) -> None:
+    with ThreadPoolExecutor() as threads:
+        with transaction.atomic():
+            delete_source(source)
+            posting = beside(threads, post, source)
+        assert posting.result(10) == 404
+    assert not Incident.objects.exists()
+    assert not Event.objects.exists()
+
+
+def test_a_policy_keeps_its_incidents_whole_when_it_is_replaced_and_deleted(source: AlertSource, bob: User) -> None:
+    old, new = source.escalation_policy, create_policy_asking("Night", bob)
+
+    def replace() -> None:
+        AlertSource.objects.filter(pk=source.pk).update(escalation_policy=new)
+        delete_policy(EscalationPolicy.objects.get(pk=old.pk))
+
+    with ThreadPoolExecutor() as threads:
+        with transaction.atomic():
+            assert post(source) == 200
+            replacing = beside(threads, replace)
+            assert not replacing.done()
+        replacing.result(10)
+    assert Incident.objects.get().escalation_policy_id is None
+
+
+def test_nobody_is_assigned_a_policy_that_is_being_deleted(source: AlertSource, alice: User, bob: User) -> None:
+    assert post(source) == 200
+    night = create_policy_asking("Night", bob)
+    incident = Incident.objects.get()
+    with ThreadPoolExecutor() as threads:
+        with transaction.atomic():
+            delete_policy(EscalationPolicy.objects.get(pk=night.pk))
+            assigning = beside(threads, lifecycle.assign_policy, incident.pk, night, alice, database_now())
+        with pytest.raises(lifecycle.Refused, match="deleted meanwhile"):
+            assigning.result(10)
