@@ -4,11 +4,13 @@ It carries nothing. Publishing happens in a thread of its own, as no state of th
 a bell that is not heard costs nothing but time, since the ticker does what stays undone.
 """
 
+import contextlib
 import logging
 import threading
 import time
 
 from celery import current_app
+from kombu import Producer
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +26,7 @@ class Bell:
         self._wanted = threading.Event()
         self._start = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._producer: Producer | None = None
 
     def ring(self) -> None:
         """Ask for a ring and return at once."""
@@ -39,21 +42,42 @@ class Bell:
             self._wanted.wait()
             self._wanted.clear()
             try:
-                publish()
+                self._publish()
             except Exception as error:
                 # Nobody hears the bell now; the ticker works itself.
                 logger.warning("the broker cannot be reached: %s", error)
             time.sleep(MIN_INTERVAL)
 
+    def _publish(self) -> None:
+        """Publish on the connection that is there; one that the broker has closed meanwhile is replaced."""
+        try:
+            self._producer = self._producer or connect()
+            publish(self._producer)
+        except Exception:
+            self._hang_up()
+            self._producer = connect()
+            publish(self._producer)
 
-def publish() -> None:
-    """Publish one ring, within about a second whatever the broker does."""
+    def _hang_up(self) -> None:
+        if self._producer is not None:
+            with contextlib.suppress(Exception):
+                self._producer.connection.release()
+            self._producer = None
+
+
+def connect() -> Producer:
+    """Connect to the broker, which takes half a second at most."""
     options = current_app.conf.broker_transport_options | {
         "socket_timeout": PUBLISH_TIMEOUT,
         "socket_connect_timeout": PUBLISH_TIMEOUT,
     }
-    with current_app.connection_for_write(connect_timeout=PUBLISH_TIMEOUT, transport_options=options) as connection:
-        current_app.send_task("incidents.work_due", connection=connection, retry=False, ignore_result=True, expires=30)
+    connection = current_app.connection_for_write(connect_timeout=PUBLISH_TIMEOUT, transport_options=options)
+    return current_app.amqp.Producer(connection)
+
+
+def publish(producer: Producer) -> None:
+    """Publish one ring, within about half a second whatever the broker does."""
+    current_app.send_task("incidents.work_due", producer=producer, retry=False, ignore_result=True, expires=30)
 
 
 bell = Bell()

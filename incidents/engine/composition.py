@@ -28,11 +28,13 @@ def compose(claimed: list[Notification], now: datetime) -> tuple[Wanted, float]:
     """
     carriers = [one for one in claimed if one.member_count]
     # Before the look, as it takes long when there are thousands.
-    bundles.take_members([carrier.pk for carrier in carriers])
+    loads = _take_loads([carrier.pk for carrier in carriers], now)
     looked = monotonic()
+    if carriers and _cancel_unwanted([carrier.pk for carrier in carriers], now):
+        loads = _loads([carrier.pk for carrier in carriers])
     singles = [one for one in claimed if not one.member_count]
     unwanted: dict[Notification, str] = {}
-    wanted = _singles(singles, unwanted) + _bundles(carriers, unwanted, now)
+    wanted = _singles(singles, unwanted) + _bundles(carriers, loads, unwanted)
     if unwanted:
         outcomes.drop(unwanted, now)
     return wanted, looked
@@ -122,10 +124,7 @@ WHERE n.carrier_id = ANY(%(carriers)s) AND n.state = 'sending' GROUP BY n.carrie
 """
 
 
-def _bundles(carriers: list[Notification], unwanted: dict[Notification, str], now: datetime) -> Wanted:
-    if not carriers:
-        return []
-    loads = _loads([carrier.pk for carrier in carriers], now)
+def _bundles(carriers: list[Notification], loads: dict[uuid.UUID, Load], unwanted: dict[Notification, str]) -> Wanted:
     wanted: Wanted = []
     for carrier in carriers:
         load = loads.get(carrier.pk)
@@ -141,9 +140,23 @@ def _bundles(carriers: list[Notification], unwanted: dict[Notification, str], no
     return wanted
 
 
-def _loads(carriers: list[uuid.UUID], now: datetime) -> dict[uuid.UUID, Load]:
+def _take_loads(carriers: list[uuid.UUID], now: datetime) -> dict[uuid.UUID, Load]:
+    """Take the members of carriers, and return what is wanted of them so far."""
+    if not carriers:
+        return {}
+    bundles.take_members(carriers)
+    _cancel_unwanted(carriers, now)
+    return _loads(carriers)
+
+
+def _cancel_unwanted(carriers: list[uuid.UUID], now: datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_CANCEL_UNWANTED, {"carriers": carriers, "now": now})
+        return int(cursor.rowcount)
+
+
+def _loads(carriers: list[uuid.UUID]) -> dict[uuid.UUID, Load]:
+    with connection.cursor() as cursor:
         cursor.execute(_LOADS, {"carriers": carriers, "newest": NEWEST})
         return {carrier: Load(count, ids or [], titles) for carrier, count, ids, titles in cursor.fetchall()}
 
