@@ -124,7 +124,8 @@ class _Load:
         self.again: list[tuple[float, int]] = []
         self.answers: list[Answer] = []
         self.under_way = 0
-        self.finished = 0  # connections whose traffic has ended
+        # Those whose traffic has ended; one that the server closes for being idle comes by once more.
+        self.finished: set[int] = set()
         self.closing = False
 
     def run(self) -> Result:
@@ -153,7 +154,7 @@ class _Load:
         while self.idle:
             self._free(self.idle.popleft())
         sweep = started + _SWEEP
-        while (now := time.monotonic()) < end and self.finished < len(self.all):
+        while (now := time.monotonic()) < end and len(self.finished) < len(self.all):
             self._turn(min(end - now, 0.02))
             if now > sweep:
                 self._sweep(now)
@@ -200,7 +201,7 @@ class _Load:
             return
         made = self.plan.traffic.next(connection.number)
         if made is None:
-            self.finished += 1
+            self.finished.add(connection.number)
             return
         self._send(connection, time.monotonic(), *made)
 

@@ -17,8 +17,9 @@ from notifications.models import ContactMethod, Notification, Provider
 State = Notification.State
 # A send takes 8 s at most and a task 12 s, so whoever holds a lease for longer is dead.
 LEASE = timedelta(seconds=15)
-# A first attempt that hangs ends after 8 s; one that failed at once has had another by now.
-PASS_ON_AFTER = timedelta(seconds=10)
+# The next method starts within 15 s of when a message was due, also when all slots of its provider hang for their 8 s
+# before it gets one. One that failed at once has had another try by then.
+PASS_ON_AFTER = timedelta(seconds=6)
 # The person was told, or will be in a moment.
 TOLD = (State.SENDING, State.ACCEPTED, State.DELIVERED, State.SHOWN)
 _NAMESPACE = uuid.UUID("6a8f4f0e-3a55-4b8e-9d8c-0f6f3c7a1c11")
