@@ -131,5 +131,6 @@ def test_lost_connection_and_ended_session_are_told(
     expect(page.get_by_text("Connection lost")).to_be_hidden()
     complaints.clear()
 
+    # The page looks every 20 s whether its session is still there.
     page.context.clear_cookies()
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible(timeout=25_000)

@@ -10,6 +10,7 @@ const selectAll = document.getElementById("select-all");
 
 // Rows
 
+const current = () => list.querySelector("[data-current]");
 let version = form.dataset.version;
 
 function element(html) {
@@ -41,6 +42,8 @@ function show(message) {
   const order = message.order.map(String);
   if (order.some((id) => !known.has(id) && !(id in message.rows))) return false;
   const fresh = order.filter((id) => !known.has(id)).length;
+  const place = [...list.children].indexOf(current());
+  const focused = list.contains(document.activeElement);
   keepingPlace(() => {
     for (const [id, row] of known) if (!order.includes(id)) row.remove();
     order.forEach((id, index) => {
@@ -55,6 +58,12 @@ function show(message) {
     });
     list.hidden = order.length === 0;
     empty.hidden = order.length > 0;
+    // Whoever stood on a row that has gone stands on the one that took its place.
+    const next = list.children[Math.min(place, order.length - 1)];
+    if (place >= 0 && !current() && next) {
+      next.dataset.current = "";
+      if (focused) next.querySelector(".row-link").focus({ preventScroll: true });
+    }
   });
   version = message.version;
   countSelected();
@@ -67,6 +76,7 @@ function show(message) {
 
 const POLL_MS = 2000;
 const SLOW_POLL_MS = 10000;
+const SESSION_MS = 20000;
 let stream = null;
 let timer = 0;
 
@@ -117,6 +127,11 @@ if (form.dataset.stream) {
   window.addEventListener("pagehide", stop);
   window.addEventListener("pageshow", (event) => { if (event.persisted) follow(); });
   document.addEventListener("incidents-changed", poll);
+  // Without a network a stream looks alive for long.
+  window.addEventListener("offline", () => { stop(); document.getElementById("connection").hidden = false; });
+  window.addEventListener("online", () => { poll(); follow(); });
+  // A stream does not notice that the session has ended.
+  setInterval(() => { if (stream && !document.hidden) poll(); }, SESSION_MS);
   follow();
 }
 
@@ -181,8 +196,6 @@ filters.addEventListener("submit", (event) => {
 });
 
 // Keyboard
-
-const current = () => list.querySelector("[data-current]");
 
 function move(step) {
   const rows = [...list.children];
