@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
-from ilert.common.text import clean
+from ilert.common.text import clean, number
 from incidents.models import Incident, Priority, Status
 from incidents.search import matching
 
@@ -46,8 +46,8 @@ class Filters:
         return cls(
             tab=tab if tab in TABS else "open",
             responder=viewer_id if query.get("mine") == "1" else None,
-            source=_number(query.get("source", "")),
-            policy=_number(query.get("policy", "")),
+            source=number(query.get("source", "")),
+            policy=number(query.get("policy", "")),
             priority=priority if priority in Priority.values else "",
             since=_day(query.get("since", "")),
             until=_day(query.get("until", "")),
@@ -95,10 +95,6 @@ class Filters:
         if self.until:
             found = found.filter(reported_at__lt=_midnight(self.until + timedelta(days=1)))
         return found.filter(matching(self.words)) if self.words else found
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
 
 
 def _day(text: str) -> date | None:

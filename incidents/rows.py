@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from ilert.common.text import number
 from ilert.templatetags.ui import relative
 from incidents.models import Incident, Priority, Status
 
@@ -66,11 +67,11 @@ class Listing:
 
 def listing(incidents: QuerySet[Incident], before: str = "", size: int = PAGE_SIZE) -> Listing:
     """Return the `size` newest of `incidents` older than the one with the number `before`; rubbish means the start."""
-    is_cursor = before.isascii() and before.isdecimal() and len(before) < 19
-    if is_cursor:
-        incidents = incidents.filter(pk__lt=int(before))
+    cursor = number(before)
+    if cursor is not None:
+        incidents = incidents.filter(pk__lt=cursor)
     found = rows_of(incidents.order_by("-pk"), size + 1)
-    return Listing(tuple(found[:size]), str(found[size - 1].pk) if len(found) > size else "", is_first=not is_cursor)
+    return Listing(tuple(found[:size]), str(found[size - 1].pk) if len(found) > size else "", is_first=cursor is None)
 
 
 def rows_of(incidents: QuerySet[Incident], limit: int) -> list[Row]:

@@ -5,6 +5,8 @@ from typing import Generic, TypeVar
 
 from django.db.models import Model, QuerySet
 
+from ilert.common.text import number
+
 T = TypeVar("T", bound=Model)
 
 
@@ -19,9 +21,9 @@ class Page(Generic[T]):
 
 def keyset_page(rows: "QuerySet[T]", before: str, size: int) -> "Page[T]":
     """Return the `size` newest of `rows` that are older than the row with the id `before`; rubbish means the start."""
-    is_cursor = before.isdecimal() and len(before) < 19
-    if is_cursor:
-        rows = rows.filter(pk__lt=int(before))
+    cursor = number(before)
+    if cursor is not None:
+        rows = rows.filter(pk__lt=cursor)
     found = list(rows.order_by("-pk")[: size + 1])
     following = str(found[size - 1].pk) if len(found) > size else ""
-    return Page(found[:size], following, is_first=not is_cursor)
+    return Page(found[:size], following, is_first=cursor is None)

@@ -14,6 +14,11 @@ def clean(text: str) -> str:
     return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def number(text: str) -> int | None:
+    """Return the number that `text` is, as an address or a form gives the id of a row; None for anything else."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
 def clean_deep(value: Any) -> Any:
     """Return a JSON-like value with every text in it cleaned."""
     if isinstance(value, str):

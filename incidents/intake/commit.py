@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from django.db import InterfaceError, InternalError, OperationalError
 
+from ilert.common.transactions import TRIES, WORTH_TRYING_AGAIN
 from incidents.engine.bell import bell
 from incidents.intake import failed
 from incidents.intake.answers import Answer, answer, stored_for_later, unavailable, unknown_key
@@ -14,9 +15,6 @@ from incidents.models import Outcome
 
 logger = logging.getLogger(__name__)
 
-# Serialization failure, deadlock: the database undid one of two so that both can go on.
-WORTH_TRYING_AGAIN = ("40001", "40P01")
-TRIES = 3
 # "Program limit exceeded" is about what was sent, although it is called operational.
 ABOUT_THE_DATA = "54"
 

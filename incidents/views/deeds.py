@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.models import User
 from accounts.requests import SignedInRequest
 from ilert.common.clock import database_now
+from ilert.common.text import number
 from incidents import lifecycle, services
 from incidents.forms import ReportForm
 from incidents.lifecycle import Refused
@@ -84,10 +85,10 @@ def incident_comment(request: SignedInRequest, pk: int) -> Result:
 
 @_deed("Incident #{incident.pk} reassigned.")
 def incident_assign(request: SignedInRequest, pk: int) -> Result:
-    kind, _, number = request.POST.get("to", "").partition(":")
-    if kind == "user" and (person := User.objects.filter(pk=_number(number)).first()):
+    kind, _, pk_text = request.POST.get("to", "").partition(":")
+    if kind == "user" and (person := User.objects.filter(pk=number(pk_text) or 0).first()):
         return lifecycle.assign_person(pk, person, request.user, database_now())
-    if kind == "policy" and (policy := EscalationPolicy.objects.filter(pk=_number(number)).first()):
+    if kind == "policy" and (policy := EscalationPolicy.objects.filter(pk=number(pk_text) or 0).first()):
         return lifecycle.assign_policy(pk, policy, request.user, database_now())
     raise Refused("Choose a person or an escalation policy.")
 
@@ -111,8 +112,8 @@ def _snoozed_until(choice: str, now: datetime) -> datetime:
 
 @_deed("Incident #{incident.pk} is a part of the other one now.")
 def incident_merge(request: SignedInRequest, pk: int) -> Result:
-    into = _number(request.POST.get("into", "").strip().removeprefix("#"))
-    if not Incident.objects.filter(pk=into).exists():
+    into = number(request.POST.get("into", "").strip().removeprefix("#"))
+    if into is None or not Incident.objects.filter(pk=into).exists():
         raise Refused("Give the number of the incident to merge into, such as #123.")
     return lifecycle.merge(pk, into, request.user, database_now())
 
@@ -128,8 +129,3 @@ def incident_new(request: SignedInRequest) -> HttpResponse:
         messages.success(request, f"Incident #{incident.pk} opened. The first level is being asked.")
         return redirect(incident)
     return render(request, "incidents/new.html", {"form": form}, status=422 if form.is_bound else 200)
-
-
-def _number(text: str) -> int:
-    """Return the number in `text`, 0 if there is none: nothing has that."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0

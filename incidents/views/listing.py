@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.requests import SignedInRequest
 from alertsources.models import AlertSource
 from ilert.common.clock import database_now
+from ilert.common.text import number
 from incidents import bulk
 from incidents.listing import TABS, Filters
 from incidents.live import View, board
@@ -83,7 +84,7 @@ def incident_bulk(request: SignedInRequest) -> HttpResponse:
     if not request.user.is_responder:
         raise PermissionDenied("Stakeholders can read incidents, but not accept or resolve them.")
     verb = bulk.VERBS.get(request.POST.get("verb", ""))
-    ids = [int(text) for text in request.POST.getlist("ids") if text.isascii() and text.isdecimal() and len(text) < 19]
+    ids = [pk for text in request.POST.getlist("ids") if (pk := number(text)) is not None]
     if verb is None or not ids:
         return render(request, "incidents/bulk_results.html", {"nothing": True}, status=422)
     results = bulk.do_all(verb, ids, request.user, database_now())
