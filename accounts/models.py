@@ -1,13 +1,17 @@
 """Who people are."""
 
 import zoneinfo
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower
+from django.urls import reverse
 from django.utils import timezone
+
+M = TypeVar("M", bound=models.Model)
 
 
 class Role(models.TextChoices):
@@ -94,3 +98,46 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def has_module_perms(self, app_label: str) -> bool:
         return self.is_active and self.is_admin
+
+
+class Team(models.Model):
+    """People who look after alert sources and escalation policies together.
+
+    What has a team is seen by its members and by admins; what has none is everyone's.
+    """
+
+    name = models.CharField(max_length=255)
+    members = models.ManyToManyField(User, blank=True, related_name="teams")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = [Lower("name")]
+        constraints = [
+            models.UniqueConstraint(
+                Lower("name"),
+                name="accounts_team_name_unique",
+                violation_error_message="Another team has this name already.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("team-detail", args=[self.pk])
+
+
+class TeamOwnedQuerySet(models.QuerySet[M]):
+    """Of models with a `team`."""
+
+    def visible_to(self, user: User) -> Self:
+        """Return what `user` may see: what is everyone's and what their teams own; admins see all."""
+        return self if user.is_admin else self.exclude(self._of_others(user))
+
+    def hidden_from(self, user: User) -> Self:
+        """Return what belongs to teams that `user` is not in."""
+        return self.none() if user.is_admin else self.filter(self._of_others(user))
+
+    @staticmethod
+    def _of_others(user: User) -> Q:
+        return Q(team__isnull=False) & ~Q(team__in=user.teams.all())

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class SignedInRequest(HttpRequest):
-    """LoginRequiredMiddleware has sent everybody else to sign in before a view sees this."""
+    """RightsMiddleware has sent everybody else to sign in before a view sees this."""
 
     user: User
     htmx: "HtmxDetails"

@@ -6,6 +6,7 @@ from django.db.models.functions import Lower
 from django.urls import reverse
 
 import integrations
+from accounts.models import Team, TeamOwnedQuerySet
 from alertsources import keys
 from ilert.common.encrypted import EncryptedTextField
 from ilert.common.links import absolute
@@ -28,6 +29,10 @@ AUTO_RESOLUTION_CHOICES = [
 ]
 
 
+class SourceQuerySet(TeamOwnedQuerySet["AlertSource"]):
+    """Alert sources by who may see them."""
+
+
 class AlertSource(models.Model):
     """A tool that may send events, and the policy its incidents follow."""
 
@@ -36,6 +41,14 @@ class AlertSource(models.Model):
     integration_type = models.CharField(max_length=32, choices=integrations.choices)
     escalation_policy = models.ForeignKey(
         "oncall.EscalationPolicy", on_delete=models.PROTECT, related_name="alert_sources"
+    )
+    team = models.ForeignKey(
+        Team,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="alert_sources",
+        help_text="None: everyone's.",
     )
     # The page has to show the URL again, so the key is kept encrypted; it is found by its hash.
     integration_key = EncryptedTextField(editable=False)
@@ -62,6 +75,8 @@ class AlertSource(models.Model):
     burst_limit = models.PositiveIntegerField("events at once", null=True, blank=True)
     active = models.BooleanField(default=True, help_text="A source that is not active answers 404 to its tool.")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SourceQuerySet.as_manager()
 
     class Meta:
         ordering = [Lower("name"), "pk"]

@@ -116,6 +116,6 @@ def find_by_keys(wanted: Collection[str]) -> dict[str, AlertSource]:
     overlaps = ExpressionWrapper(Q(previous_key_until__gt=Now()), BooleanField())
     for source in AlertSource.objects.filter(matching).annotate(overlaps=overlaps):
         by_digest[bytes(source.key_hash)] = source
-        if source.previous_key_hash and source.overlaps:
+        if source.previous_key_hash and source.overlaps:  # type: ignore[attr-defined]  # annotated
             by_digest.setdefault(bytes(source.previous_key_hash), source)
     return {key: by_digest[digest] for key, digest in digests.items() if digest in by_digest}

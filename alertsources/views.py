@@ -13,26 +13,27 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 import integrations
+from accounts.access import is_admin
 from accounts.models import User
 from alertsources import services
 from alertsources.forms import EditSourceForm, SourceForm
 from alertsources.models import AlertSource
 from alertsources.setup import address_warning
-from ilert.common.permissions import admin_required, is_admin
 from oncall.models import EscalationPolicy
 from oncall.services import create_policy_asking
-
-ONLY_ADMINS = "Only admins set up alert sources. Ask one of them, or look at the list."
 
 
 @require_safe
 def source_list(request: HttpRequest) -> HttpResponse:
-    sources = list(AlertSource.objects.select_related("escalation_policy").defer("integration_key"))
+    sources = list(
+        AlertSource.objects.visible_to(_viewer(request))
+        .select_related("escalation_policy", "team")
+        .defer("integration_key")
+    )
     return render(request, "alertsources/list.html", {"sources": sources, "can_edit": is_admin(request)})
 
 
 @require_safe
-@admin_required(ONLY_ADMINS)
 def source_gallery(request: HttpRequest) -> HttpResponse:
     """Choose the kind of tool."""
     kinds = sorted(integrations.ALL, key=lambda kind: (kind.category, kind.name.lower()))
@@ -41,7 +42,6 @@ def source_gallery(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@admin_required(ONLY_ADMINS)
 def source_create(request: HttpRequest, slug: str) -> HttpResponse:
     integration = integrations.get(slug)
     if integration is None:
@@ -89,7 +89,6 @@ def _old_key_until(source: AlertSource) -> datetime | None:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@admin_required(ONLY_ADMINS)
 def source_edit(request: HttpRequest, pk: int) -> HttpResponse:
     source = _source(pk)
     initial = {
@@ -123,7 +122,6 @@ def _chosen_policy(form: SourceForm, viewer: User) -> EscalationPolicy:
 
 
 @require_POST
-@admin_required(ONLY_ADMINS)
 def source_set_active(request: HttpRequest, pk: int) -> HttpResponse:
     source = _source(pk)
     services.set_active(source, request.POST.get("active") == "1")
@@ -135,7 +133,6 @@ def source_set_active(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@admin_required(ONLY_ADMINS)
 def source_rotate_key(request: HttpRequest, pk: int) -> HttpResponse:
     """Make a new webhook URL; the old one works on for a day, so that no event is lost while the tool is changed."""
     source = _source(pk)
@@ -145,7 +142,6 @@ def source_rotate_key(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@admin_required(ONLY_ADMINS)
 def source_revoke_key(request: HttpRequest, pk: int) -> HttpResponse:
     source = _source(pk)
     services.revoke_previous_key(source)
@@ -154,7 +150,6 @@ def source_revoke_key(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@admin_required(ONLY_ADMINS)
 def source_delete(request: HttpRequest, pk: int) -> HttpResponse:
     source = _source(pk)
     if request.method == "POST":
@@ -168,9 +163,9 @@ def source_delete(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _source(pk: int) -> AlertSource:
-    return get_object_or_404(AlertSource.objects.select_related("escalation_policy"), pk=pk)
+    return get_object_or_404(AlertSource.objects.select_related("escalation_policy", "team"), pk=pk)
 
 
 def _viewer(request: HttpRequest) -> User:
-    assert request.user.is_authenticated  # LoginRequiredMiddleware
+    assert request.user.is_authenticated  # RightsMiddleware
     return request.user

@@ -2,7 +2,6 @@
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
-from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import Group
 from django.urls import include, path
 from django.views.generic import RedirectView
@@ -10,7 +9,7 @@ from django.views.generic import RedirectView
 from ilert import views
 
 # One way to sign in: the admin site sends people to the product's own page, and others away.
-admin.site.login = login_not_required(secure_admin_login(admin.site.login))  # type: ignore[method-assign]
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 # Roles say what people may do; Django's groups are not used.
 if admin.site.is_registered(Group):  # not when a failed import of this module is tried again
     admin.site.unregister(Group)

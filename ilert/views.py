@@ -16,7 +16,7 @@ from accounts.models import Theme
 @require_POST
 def set_theme(request: HttpRequest) -> HttpResponse:
     """Keep the viewer's theme. The page's script has changed it already; without script the page comes back."""
-    assert request.user.is_authenticated  # LoginRequiredMiddleware
+    assert request.user.is_authenticated  # RightsMiddleware
     theme = request.POST.get("theme", "")
     if theme not in Theme.values:
         return HttpResponse("Unknown theme.", status=400)

@@ -25,13 +25,20 @@ class Result:
 
 def do_all(verb: services.Verb, ids: Iterable[int], actor: User, now: datetime) -> list[Result]:
     """Do `verb` to the first `MAX` of the incidents, in the order of their numbers."""
-    return [_do(verb, incident_id, actor, now) for incident_id in sorted(set(ids))[:MAX]]
+    wanted = sorted(set(ids))[:MAX]
+    visible = set(Incident.objects.visible_to(actor).filter(pk__in=wanted).values_list("pk", flat=True))
+    return [_do(verb, pk, actor, now) if pk in visible else _missing(pk) for pk in wanted]
 
 
 def _do(verb: services.Verb, incident_id: int, actor: User, now: datetime) -> Result:
     try:
         result = verb(incident_id, actor, now)
     except Incident.DoesNotExist:
-        return Result(incident_id, "", False, "There is no such incident any more.")
+        return _missing(incident_id)
     text = "" if result.changed else services.who_was_first(result.incident)
     return Result(incident_id, result.incident.summary, result.changed, text)
+
+
+def _missing(incident_id: int) -> Result:
+    """It was deleted, or belongs to another team: which of both is not told."""
+    return Result(incident_id, "", False, "There is no such incident any more.")

@@ -1,7 +1,10 @@
 """Forms about incidents."""
 
+from typing import Any
+
 from django import forms
 
+from accounts.models import User
 from alertsources.models import AlertSource
 from incidents.lifecycle import MAX_DETAILS, MAX_SUMMARY, Report
 from incidents.models import Priority
@@ -11,7 +14,7 @@ class ReportForm(forms.Form):
     """An incident that somebody reports by hand."""
 
     source = forms.ModelChoiceField(
-        AlertSource.objects.all(),
+        AlertSource.objects.none(),
         label="Alert source",
         empty_label="Choose one",
         help_text="It is filed under this source, and its escalation policy says who is asked.",
@@ -23,6 +26,12 @@ class ReportForm(forms.Form):
         max_length=MAX_DETAILS, required=False, widget=forms.Textarea, help_text="What you know so far."
     )
     priority = forms.ChoiceField(choices=Priority.choices, initial=Priority.HIGH)
+
+    def __init__(self, *args: Any, viewer: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["source"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = AlertSource.objects.visible_to(viewer)
 
     def report(self) -> Report:
         """Return what was reported; call it after the form was found valid."""

@@ -9,8 +9,9 @@ from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
+from accounts.models import User
 from ilert.common.text import clean, number
-from incidents.models import Incident, Priority, Status
+from incidents.models import Incident, Priority, Scope, Status
 from incidents.search import matching
 
 TABS = {
@@ -27,7 +28,8 @@ MAX_WORDS = 200
 class Filters:
     """What a list is narrowed to. `responder` is the viewer's id when only their own are wanted.
 
-    `since` and `until` are days in the viewer's time zone, both included.
+    `scope` is what the viewer may see, None when that is everything. `since` and `until` are days in the viewer's time
+    zone, both included.
     """
 
     tab: str = "open"
@@ -38,20 +40,22 @@ class Filters:
     since: date | None = None
     until: date | None = None
     words: str = ""
+    scope: Scope | None = None
 
     @classmethod
-    def read(cls, query: QueryDict, viewer_id: int) -> "Filters":
+    def read(cls, query: QueryDict, viewer: User) -> "Filters":
         """Read them from a URL. What cannot be understood is left out: an old bookmark must not be an error."""
         tab, priority = query.get("tab", "open"), query.get("priority", "")
         return cls(
             tab=tab if tab in TABS else "open",
-            responder=viewer_id if query.get("mine") == "1" else None,
+            responder=viewer.pk if query.get("mine") == "1" else None,
             source=number(query.get("source", "")),
             policy=number(query.get("policy", "")),
             priority=priority if priority in Priority.values else "",
             since=_day(query.get("since", "")),
             until=_day(query.get("until", "")),
             words=clean(query.get("q", "")).strip()[:MAX_WORDS],
+            scope=Scope.of(viewer),
         )
 
     @property
@@ -80,7 +84,7 @@ class Filters:
 
     def incidents(self) -> QuerySet[Incident]:
         """Return the incidents they leave, in no order."""
-        found = Incident.objects.all()
+        found = self.scope.narrow(Incident.objects.all()) if self.scope else Incident.objects.all()
         if self.tab != "all":
             found = found.filter(status__in=TABS[self.tab][1])
         equal = {

@@ -1,15 +1,19 @@
 """What people work on: incidents, the events that make them, and their timelines."""
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import Func, Q
+from django.db.models import Exists, Func, OuterRef, Q
 from django.urls import reverse
 from django.utils import timezone
+
+from accounts.models import User
+from alertsources.models import AlertSource
 
 # What the app registers with Django besides the models below.
 from incidents.watch.models import Audit, Finding, Pulse, Tally  # noqa: F401
@@ -52,6 +56,36 @@ class Outcome(models.TextChoices):
     AMBIGUOUS = "ambiguous", "Ambiguous"
     REJECTED = "rejected", "Rejected"
     FAILED = "failed", "Failed"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which incidents somebody sees while sources of teams that they are not in are hidden from them."""
+
+    viewer: int
+    hidden: tuple[int, ...]
+    """The ids of those alert sources."""
+
+    @classmethod
+    def of(cls, user: User) -> "Scope | None":
+        """Return the scope of `user`, None when nothing is hidden: then lists pay for nothing."""
+        hidden = tuple(AlertSource.objects.hidden_from(user).order_by("pk").values_list("pk", flat=True))
+        return cls(user.pk, hidden) if hidden else None
+
+    def narrow(self, incidents: "models.QuerySet[Incident]") -> "models.QuerySet[Incident]":
+        """Leave what is visible; whoever is asked about an incident, or was told, always sees it."""
+        told = LogEntry.objects.filter(incident=OuterRef("pk"), notification__user=self.viewer)
+        asked = Q(run__contains={"rules": [{"users": [self.viewer]}]})
+        return incidents.filter(
+            ~Q(alert_source__in=self.hidden) | Q(responder=self.viewer) | asked | Q(Exists(told)),
+        )
+
+
+class IncidentQuerySet(models.QuerySet["Incident"]):
+    def visible_to(self, user: User) -> "models.QuerySet[Incident]":
+        """Return the incidents that `user` may see: an incident belongs to the team of its alert source."""
+        scope = Scope.of(user)
+        return scope.narrow(self) if scope else self
 
 
 class Incident(models.Model):
@@ -100,6 +134,8 @@ class Incident(models.Model):
     auto_resolve_at = models.DateTimeField(null=True)
     # The rules this escalation started with; editing the policy does not change tonight. Null before the first step.
     run = models.JSONField(null=True)
+
+    objects = IncidentQuerySet.as_manager()
 
     class Meta:
         ordering = ["-pk"]

@@ -38,5 +38,5 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     re_path(r"^api/(?:v1/)?events/?$", EventsView.as_view(), name="events-api"),
     re_path(r"^api/(?:v1/)?events/(?P<integration>[^/]+)/(?P<key>[^/]+)/?$", EventsView.as_view(), name="events"),
-    re_path(r"^api/", unknown_path),
+    re_path(r"^api/", unknown_path, name="api-unknown"),
 ]

@@ -6,6 +6,12 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.urls import reverse
 
+from accounts.models import Team, TeamOwnedQuerySet
+
+
+class PolicyQuerySet(TeamOwnedQuerySet["EscalationPolicy"]):
+    """Policies by who may see them."""
+
 
 class EscalationPolicy(models.Model):
     """Who is asked about an incident, in which order, and how often."""
@@ -18,7 +24,17 @@ class EscalationPolicy(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(9)],
         help_text="How many rounds are made in all when the policy repeats.",
     )
+    team = models.ForeignKey(
+        Team,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="policies",
+        help_text="Its members and admins see the policy. Without a team everybody does.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = PolicyQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "escalation policies"

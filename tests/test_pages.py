@@ -12,6 +12,7 @@ from django.views.defaults import server_error
 from pytest_django import Settings
 
 from accounts.models import Theme, User
+from accounts.rights import READ, ROUTES
 from alertsources.models import AlertSource
 from ilert.urls import urlpatterns as product_urls
 from oncall.models import EscalationPolicy
@@ -27,7 +28,15 @@ def _forbidden(request: HttpRequest) -> HttpResponse:
 
 
 # With `pytest.mark.urls` this module is the product's pages and two that fail.
-urlpatterns = [*product_urls, path("broken", _broken), path("forbidden", _forbidden)]
+urlpatterns = [*product_urls, path("broken", _broken, name="broken"), path("forbidden", _forbidden, name="forbidden")]
+
+
+@pytest.fixture
+def open_routes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two are in the table of rights, too."""
+    for name in ("broken", "forbidden"):
+        monkeypatch.setitem(ROUTES, name, READ)
+
 
 PAGES = [
     "source-list",
@@ -157,7 +166,7 @@ def test_missing_page_is_told_in_the_frame(as_alice: Client) -> None:
 
 
 @pytest.mark.urls("tests.test_pages")
-def test_refusal_says_whom_it_is_for(as_alice: Client) -> None:
+def test_refusal_says_whom_it_is_for(as_alice: Client, open_routes: None) -> None:
     response = as_alice.get("/forbidden")
 
     assert response.status_code == 403
@@ -166,7 +175,7 @@ def test_refusal_says_whom_it_is_for(as_alice: Client) -> None:
 
 
 @pytest.mark.urls("tests.test_pages")
-def test_fault_of_ours_has_a_page_without_traceback(as_alice: Client) -> None:
+def test_fault_of_ours_has_a_page_without_traceback(as_alice: Client, open_routes: None) -> None:
     as_alice.raise_request_exception = False
 
     response = as_alice.get("/broken")

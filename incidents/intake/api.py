@@ -1,6 +1,5 @@
 """The DRF door to the intake: the documented API."""
 
-from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, JsonResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
@@ -54,7 +53,6 @@ def _received(request: Request, integration: str, key: str) -> Answer:
 
 
 @csrf_exempt
-@login_not_required
 def unknown_path(request: HttpRequest) -> JsonResponse:
     """Say in JSON that an address below /api/ does not exist: programs read it, and they cannot read a page."""
     answer = error(404, "NOT_FOUND", "There is nothing at this address. Webhooks go to /api/v1/events/<tool>/<key>.")

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import datetime, time, timedelta
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -28,13 +27,11 @@ SNOOZES = {"30": "30 minutes", "60": "1 hour", "240": "4 hours", "480": "8 hours
 
 
 def _deed(done: str) -> Callable[[Deed], View]:
-    """Make a view of a deed: responders may do it, what came of it is said, and back to the incident's page."""
+    """Make a view of a deed: what came of it is said, and back to the incident's page."""
 
     def decorate(deed: Deed) -> View:
         @require_POST
         def view(request: SignedInRequest, pk: int) -> HttpResponse:
-            if not request.user.is_responder:
-                raise PermissionDenied("Stakeholders can read incidents, but not change them.")
             try:
                 result = deed(request, pk)
             except Incident.DoesNotExist:
@@ -88,9 +85,13 @@ def incident_assign(request: SignedInRequest, pk: int) -> Result:
     kind, _, pk_text = request.POST.get("to", "").partition(":")
     if kind == "user" and (person := User.objects.filter(pk=number(pk_text) or 0).first()):
         return lifecycle.assign_person(pk, person, request.user, database_now())
-    if kind == "policy" and (policy := EscalationPolicy.objects.filter(pk=number(pk_text) or 0).first()):
+    if kind == "policy" and (policy := _policy(pk_text, request.user)):
         return lifecycle.assign_policy(pk, policy, request.user, database_now())
     raise Refused("Choose a person or an escalation policy.")
+
+
+def _policy(pk_text: str, viewer: User) -> EscalationPolicy | None:
+    return EscalationPolicy.objects.visible_to(viewer).filter(pk=number(pk_text) or 0).first()
 
 
 @_deed("Incident #{incident.pk} snoozed. It asks again by itself.")
@@ -113,7 +114,7 @@ def _snoozed_until(choice: str, now: datetime) -> datetime:
 @_deed("Incident #{incident.pk} is a part of the other one now.")
 def incident_merge(request: SignedInRequest, pk: int) -> Result:
     into = number(request.POST.get("into", "").strip().removeprefix("#"))
-    if into is None or not Incident.objects.filter(pk=into).exists():
+    if into is None or not Incident.objects.visible_to(request.user).filter(pk=into).exists():
         raise Refused("Give the number of the incident to merge into, such as #123.")
     return lifecycle.merge(pk, into, request.user, database_now())
 
@@ -121,9 +122,7 @@ def incident_merge(request: SignedInRequest, pk: int) -> Result:
 @require_http_methods(["GET", "HEAD", "POST"])
 def incident_new(request: SignedInRequest) -> HttpResponse:
     """Open an incident that no tool has reported."""
-    if not request.user.is_responder:
-        raise PermissionDenied("Stakeholders can read incidents, but not open them.")
-    form = ReportForm(request.POST or None)
+    form = ReportForm(request.POST or None, viewer=request.user)
     if request.method == "POST" and form.is_valid():
         incident = lifecycle.open_by_hand(form.report(), request.user, database_now())
         messages.success(request, f"Incident #{incident.pk} opened. The first level is being asked.")

@@ -10,13 +10,12 @@ from django.shortcuts import redirect, render
 from django.utils.functional import SimpleLazyObject
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.access import is_admin
 from ilert.common.clock import database_now
-from ilert.common.permissions import admin_required, is_admin
 from incidents.intake import again
 from incidents.intake.again import Fate
 from incidents.models import FailedRequest
 
-ONLY_ADMINS = "Only admins deal with events that could not be applied."
 SHOWN = 100
 
 
@@ -39,7 +38,6 @@ def _waiting() -> dict[str, Any]:
 
 
 @require_safe
-@admin_required(ONLY_ADMINS)
 def failed_requests(request: HttpRequest) -> HttpResponse:
     waiting = FailedRequest.objects.select_related("alert_source", "first_event").defer("first_event__body")
     found = list(waiting.order_by("first_event_id")[: SHOWN + 1])
@@ -47,7 +45,6 @@ def failed_requests(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@admin_required(ONLY_ADMINS)
 def process(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Try one again, now."""
     fate = again.process(pk, database_now())
@@ -61,7 +58,6 @@ def process(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 
 @require_POST
-@admin_required(ONLY_ADMINS)
 def process_all(request: HttpRequest) -> HttpResponse:
     """Try all again, now."""
     fates = again.process_all(database_now())

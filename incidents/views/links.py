@@ -6,7 +6,6 @@ views need no CSRF token: an ntfy action posts here from a phone that never saw 
 
 from dataclasses import dataclass
 
-from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -32,7 +31,6 @@ class Found:
     incident: Incident | None
 
 
-@login_not_required
 @never_cache
 @require_http_methods(["GET", "HEAD"])
 def incident_link(request: HttpRequest, token: str) -> HttpResponse:
@@ -45,7 +43,6 @@ def incident_link(request: HttpRequest, token: str) -> HttpResponse:
     return _page(request, token, found.incident, found.person)
 
 
-@login_not_required
 @never_cache
 @csrf_exempt
 @require_POST

@@ -4,7 +4,6 @@ import csv
 import io
 from datetime import UTC
 
-from django.core.exceptions import PermissionDenied
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
@@ -30,7 +29,7 @@ COLUMNS = ("id", "status", "priority", "summary", "alert source", "responder", "
 @require_GET
 def incident_list(request: SignedInRequest) -> HttpResponse:
     """The page. On its first page of rows, what changes appears by itself."""
-    filters = Filters.read(request.GET, request.user.pk)
+    filters = Filters.read(request.GET, request.user)
     page = listing(filters.incidents(), request.GET.get("before", ""))
     context = {
         "filters": filters,
@@ -38,8 +37,8 @@ def incident_list(request: SignedInRequest) -> HttpResponse:
         "page": page,
         "first_steps": not page.rows and not Incident.objects.exists(),
         "priorities": Priority.choices,
-        "sources": list(AlertSource.objects.values_list("pk", "name")),
-        "policies": list(EscalationPolicy.objects.values_list("pk", "name")),
+        "sources": list(AlertSource.objects.visible_to(request.user).values_list("pk", "name")),
+        "policies": list(EscalationPolicy.objects.visible_to(request.user).values_list("pk", "name")),
     }
     return render(request, "incidents/list.html", context)
 
@@ -75,14 +74,12 @@ def incident_stream(request: SignedInRequest) -> HttpResponse | StreamingHttpRes
 
 
 def _view(request: SignedInRequest) -> View:
-    return View(Filters.read(request.GET, request.user.pk), timezone.get_current_timezone_name())
+    return View(Filters.read(request.GET, request.user), timezone.get_current_timezone_name())
 
 
 @require_POST
 def incident_bulk(request: SignedInRequest) -> HttpResponse:
     """Do one thing to many incidents, and say of each what came of it."""
-    if not request.user.is_responder:
-        raise PermissionDenied("Stakeholders can read incidents, but not accept or resolve them.")
     verb = bulk.VERBS.get(request.POST.get("verb", ""))
     ids = [pk for text in request.POST.getlist("ids") if (pk := number(text)) is not None]
     if verb is None or not ids:
@@ -104,7 +101,7 @@ def incident_export(request: SignedInRequest) -> HttpResponse:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    for row in rows_of(Filters.read(request.GET, request.user.pk).incidents().order_by("-pk"), EXPORT_MAX):
+    for row in rows_of(Filters.read(request.GET, request.user).incidents().order_by("-pk"), EXPORT_MAX):
         writer.writerow(_csv_cells(row))
     headers = {"Content-Disposition": f'attachment; filename="incidents-{timezone.now():%Y-%m-%d}.csv"'}
     return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8", headers=headers)

@@ -3,13 +3,12 @@
 import secrets
 
 from django.conf import settings
-from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from accounts.access import is_admin
 from ilert.common.clock import database_now
-from ilert.common.permissions import is_admin
 from incidents.watch.metrics import page
 
 _REFUSED = (
@@ -18,7 +17,6 @@ _REFUSED = (
 )
 
 
-@login_not_required
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """All metrics. Where a request comes from opens nothing: behind a proxy everybody comes from nearby."""

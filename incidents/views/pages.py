@@ -52,19 +52,19 @@ def incident_detail(request: SignedInRequest, pk: int) -> HttpResponse:
     }
     if request.htmx:
         return render(request, "incidents/detail_live.html", context)
-    return render(request, "incidents/detail.html", context | _choices(incident))
+    return render(request, "incidents/detail.html", context | _choices(incident, request.user))
 
 
-def _choices(incident: Incident) -> dict[str, object]:
+def _choices(incident: Incident, viewer: User) -> dict[str, object]:
     """Return what the dialogs offer."""
     responders = User.objects.filter(is_active=True, role__in=[Role.ADMIN, Role.MEMBER])
-    others = Incident.objects.filter(
+    others = Incident.objects.visible_to(viewer).filter(
         alert_source=incident.alert_source_id, status__lt=Status.RESOLVED, merged_into=None
     )
     return {
         "snoozes": SNOOZES.items(),
         "responders": responders.order_by(Lower("name"), "email"),
-        "policies": EscalationPolicy.objects.all(),
+        "policies": EscalationPolicy.objects.visible_to(viewer),
         "others": others.only("pk", "summary").order_by("-pk")[:20],
     }
 

@@ -221,9 +221,9 @@ class TestOthers:
 
 
 class TestOutbox:
-    def test_does_not_exist_for_members(self, as_bob: Client) -> None:
-        assert as_bob.get("/outbox").status_code == 404
-        assert as_bob.post("/outbox/clear").status_code == 404
+    def test_is_not_for_members(self, as_bob: Client) -> None:
+        assert as_bob.get("/outbox").status_code == 403
+        assert as_bob.post("/outbox/clear").status_code == 403
 
     def test_says_what_it_is_for_when_empty(self, as_alice: Client) -> None:
         assert "No mail yet" in body(as_alice.get("/outbox"))
