@@ -58,7 +58,9 @@ class Stage:
     def empty(self) -> None:
         """Every run begins with empty tables and a quiet disk."""
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute("TRUNCATE incidents_event, incidents_incident, incidents_logentry CASCADE")
+            connection.execute(
+                "TRUNCATE incidents_event, incidents_incident, incidents_logentry, incidents_searchentry CASCADE"
+            )
             connection.execute("CHECKPOINT")
 
 

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.contrib.postgres.indexes import BrinIndex
+from django.contrib.postgres.indexes import BrinIndex, GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import Exists, Func, OuterRef, Q
 from django.urls import reverse
@@ -319,6 +320,23 @@ class FailedRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.alert_source}: {self.fault}"
+
+
+class SearchEntry(models.Model):
+    """What an incident is found by; incidents/search.py writes and reads it, shortly after the incident itself."""
+
+    # Not checked by the database: the statement that writes it has just read the incident.
+    incident = models.OneToOneField(
+        Incident, on_delete=models.CASCADE, primary_key=True, db_constraint=False, related_name="search_entry"
+    )
+    document = SearchVectorField()
+
+    class Meta:
+        verbose_name_plural = "search entries"
+        indexes = [GinIndex(fields=["document"], name="incidents_search")]
+
+    def __str__(self) -> str:
+        return f"#{self.incident_id}"
 
 
 class LogEntry(models.Model):

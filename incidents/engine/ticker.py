@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db import Error, connection
 
 from ilert.common.clock import database_now
-from incidents import retention, services
+from incidents import retention, search, services
 from incidents.engine import delivery, escalation
 from incidents.engine.bell import Bell
 from incidents.engine.hand import Hand
@@ -39,6 +39,7 @@ class Ticker:
         self._engine = Hand("engine in the ticker", take_late_steps)
         self._delivery = Hand("delivery in the ticker", self._deliver)
         self._retries = Hand("failed events in the ticker", lambda: again.retry_failed(database_now()))
+        self._search = Hand("search", search.add_new)
         self._housekeeping = Hand("housekeeping", self._keep_house)
         self._house_kept = self._retried = 0.0
         self._stop = threading.Event()
@@ -53,6 +54,8 @@ class Ticker:
                 wait = self.tick(database_now())
                 self._guard.ticked()
                 self._ask_for_housekeeping()
+                if search.any_new():
+                    self._search.ask()
             except Error as error:
                 self._guard.failed(error)
                 logger.warning("tick failed, the database cannot be used: %s", error)
@@ -66,6 +69,7 @@ class Ticker:
         self._stop.set()
         self._engine.close()
         self._retries.close()
+        self._search.close()
         self._housekeeping.close()
         self._delivery.close()
 

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from incidents.models import TIMELINE_SEQUENCE
+from incidents.search import DOCUMENT
 from incidents.seeding.cast import Cast
 
 SLICE = 50_000
@@ -185,12 +186,18 @@ SELECT block + events + %(entries)s - 1, id, 'resolved', resolved_at, one_id, on
 FROM seed_slice WHERE by_person
 """
 
+_SEARCH_ENTRIES = f"""
+INSERT INTO incidents_searchentry (incident_id, document)
+SELECT incident.id, {DOCUMENT} FROM seed_slice JOIN incidents_incident AS incident USING (id) ORDER BY id
+"""  # noqa: S608  # nosec B608: constants of the project
+
 _STEPS = (
-    _SLICE, _INCIDENTS, _EVENTS, _TOLD, _PROVIDERS, _NOTIFICATIONS, _ATTEMPTS, _ENTRIES_OF_STEPS, _ENTRIES_OF_DEEDS,
+    _SLICE, _INCIDENTS, _SEARCH_ENTRIES, _EVENTS, _TOLD, _PROVIDERS, _NOTIFICATIONS, _ATTEMPTS, _ENTRIES_OF_STEPS,
+    _ENTRIES_OF_DEEDS,
 )  # fmt: skip
 _TOUCHED = (
     "incidents_incident", "incidents_event", "incidents_logentry", "notifications_notification",
-    "notifications_attempt",
+    "notifications_attempt", "incidents_searchentry",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from accounts.models import Role, User
 from alertsources.models import AlertSource
 from alertsources.services import create_source
 from ilert.common.clock import database_now
-from incidents import services
+from incidents import search, services
 from incidents.listing import Filters
 from incidents.models import Incident, Priority, Status
 from oncall.services import create_policy_asking
@@ -60,6 +60,7 @@ def test_each_filter_leaves_what_it_says(
     mine = open_incident(other, "queue of mail-2 long")
     services.accept(mine.pk, alice, database_now())
     Incident.objects.filter(pk=mine.pk).update(priority=Priority.LOW)
+    search.add_new()
     for query in (f"source={other.pk}", f"policy={other.escalation_policy_id}", "priority=low", "mine=1", "q=mail-2"):
         assert shown(as_alice, query) == [mine.pk], query
         assert len(shown(as_alice, f"{query}&tab=pending")) == 0, query
@@ -104,6 +105,7 @@ def test_the_address_says_it_all_and_no_more() -> None:
 def test_pages_keep_the_filters(as_alice: Client, source: AlertSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("incidents.rows.listing.__defaults__", ("", 2))
     newest = [open_incident(source, f"disk {number} full") for number in range(3)][::-1]
+    search.add_new()
     page = as_alice.get("/incidents/?q=disk")
     assert [row.pk for row in page.context["page"].rows] == [incident.pk for incident in newest[:2]]
     following = f"q=disk&before={page.context['page'].next}"
@@ -178,6 +180,7 @@ def test_a_stakeholder_changes_none_of_many(client: Client, charlie: User, incid
 def test_the_file_has_what_the_list_has_and_no_formula(as_alice: Client, source: AlertSource) -> None:
     open_incident(source, "=cmd|' /C calc'!A0")
     open_incident(source, "memory\nfull, “really”")
+    search.add_new()
     response = as_alice.get("/incidents/export.csv?tab=all")
     assert response.headers["Content-Disposition"].startswith("attachment")
     header, newest, formula = csv.reader(io.StringIO(response.text))

@@ -4,7 +4,8 @@ import pytest
 
 from alertsources.models import AlertSource
 from ilert.common.text import clean
-from incidents.models import Incident
+from incidents import search
+from incidents.models import Incident, SearchEntry
 from incidents.search import matching
 from incidents.services import resolve
 from tests.incidents.test_pages import open_incident
@@ -14,7 +15,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def incident(source: AlertSource) -> Incident:
-    return open_incident(source, "Disk of web-1.example.com above 95 % on /var/lib – Größe: 40GB")
+    made = open_incident(source, "Disk of web-1.example.com above 95 % on /var/lib – Größe: 40GB")
+    assert search.add_new() == 1
+    return made
 
 
 @pytest.mark.parametrize(
@@ -49,3 +52,23 @@ def test_nothing_that_is_typed_breaks_it(incident: Incident, words: str) -> None
 def test_what_changes_later_is_found_too(incident: Incident, now) -> None:
     resolve(incident.pk, None, now)
     assert list(Incident.objects.filter(matching("disk"), status=3)) == [incident]
+
+
+def test_new_incidents_are_added_in_batches_and_stragglers_too(source: AlertSource, monkeypatch) -> None:
+    monkeypatch.setattr(search, "BATCH", 2)
+    for name in ("one", "two", "three"):
+        open_incident(source, f"load of host {name}")
+    assert (search.any_new(), search.add_new()) == (True, 2)
+    assert (search.any_new(), search.add_new()) == (True, 1)
+    assert (search.any_new(), search.add_new()) == (False, 0)
+    # One whose number was drawn first, and whose transaction ended last.
+    late = Incident.objects.filter(matching("one")).get()
+    SearchEntry.objects.filter(incident=late).delete()
+    assert search.add_new() == 1
+    assert Incident.objects.filter(matching("load")).count() == 3
+
+
+def test_the_number_is_one_condition_with_the_words(incident: Incident, source: AlertSource) -> None:
+    other = open_incident(source, f"port {incident.pk} closed")
+    search.add_new()
+    assert set(Incident.objects.filter(matching(str(incident.pk)))) == {incident, other}

@@ -36,7 +36,10 @@ SENDERS = 3
 ROUND = 0.4
 # What the contract gives a message that was on its way when somebody accepted.
 GRACE = 1.0
-WIPE = "TRUNCATE incidents_event, incidents_logentry, incidents_incident, notifications_notification CASCADE"
+WIPE = (
+    "TRUNCATE incidents_event, incidents_logentry, incidents_incident, incidents_searchentry, "
+    "notifications_notification CASCADE"
+)
 
 
 @dataclass
