@@ -5,9 +5,10 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 from django.urls import reverse
 from django.utils import timezone
 
@@ -125,6 +126,44 @@ class Team(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("team-detail", args=[self.pk])
+
+    def audit_state(self) -> dict[str, Any]:
+        return {"name": self.name, "members": sorted(member.email for member in self.members.all())}
+
+
+class AuditEntry(models.Model):
+    """One change of configuration or rights, or one sign-in. The database refuses to change or delete it."""
+
+    # No constraint: nothing that happens to a person may change what they did.
+    actor = models.ForeignKey(
+        User, on_delete=models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="audit_entries"
+    )
+    actor_name = models.CharField(max_length=254, blank=True, help_text="Empty: ilert itself, or nobody signed in.")
+    at = models.DateTimeField(db_default=Now(), editable=False)
+    address = models.CharField(max_length=45, blank=True, help_text="Where the request came from.")
+    verb = models.CharField(max_length=32)
+    object_type = models.CharField(max_length=32)
+    object_id = models.BigIntegerField(null=True)
+    object_name = models.CharField(max_length=255, blank=True)
+    before = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    after = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["actor", "-id"], name="accounts_audit_by_actor"),
+            models.Index(fields=["object_type", "object_id", "-id"], name="accounts_audit_by_object"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor_name or 'ilert'} {self.verb} {self.object_type} {self.object_name}"
+
+    @property
+    def changes(self) -> list[tuple[str, Any, Any]]:
+        """What was changed, as (name, before, after)."""
+        names = [*self.before, *(name for name in self.after if name not in self.before)]
+        return [(name.replace("_", " "), self.before.get(name), self.after.get(name)) for name in names]
 
 
 class TeamOwnedQuerySet(models.QuerySet[M]):

@@ -121,6 +121,8 @@ ROUTES = {
     "contact-method-delete": OWN,
     "outbox": ADMINS,
     "outbox-clear": ADMINS,
+    # People, teams and the audit log.
+    "audit-log": _admins("The audit log is for admins."),
     # Operation. Metrics know a token of their own.
     "system": _admins("The system page is for admins."),
     "failed-requests": _admins(_FAILED),

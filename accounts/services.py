@@ -5,6 +5,7 @@ import secrets
 from django.conf import settings
 from django.db import transaction
 
+from accounts import audit
 from accounts.models import Role, User
 
 
@@ -22,4 +23,5 @@ def ensure_first_admin() -> tuple[str, str | None]:
     user = User.objects.create_superuser(
         settings.ILERT_ADMIN_EMAIL, generated or settings.ILERT_ADMIN_PASSWORD, name="Admin"
     )
+    audit.created(user)
     return user.email, generated

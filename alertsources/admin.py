@@ -3,11 +3,12 @@
 from django.contrib import admin
 from django.http import HttpRequest
 
+from accounts.admin import AuditedAdmin
 from alertsources.models import AlertSource
 
 
 @admin.register(AlertSource)
-class AlertSourceAdmin(admin.ModelAdmin[AlertSource]):
+class AlertSourceAdmin(AuditedAdmin):
     list_display = ("name", "integration_type", "escalation_policy", "active", "created_at")
     list_filter = ("integration_type", "active", "escalation_policy")
     list_select_related = ("escalation_policy",)
@@ -16,6 +17,7 @@ class AlertSourceAdmin(admin.ModelAdmin[AlertSource]):
         "name",
         "integration_type",
         "escalation_policy",
+        "team",
         "priority",
         "auto_resolution_minutes",
         "grouping",

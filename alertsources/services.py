@@ -9,7 +9,8 @@ from django.db.models import BooleanField, ExpressionWrapper, ProtectedError, Q
 from django.db.models.functions import Now
 
 import integrations
-from accounts.models import User
+from accounts import audit
+from accounts.models import Team, User
 from alertsources import keys
 from alertsources.models import AlertSource, Priority
 from oncall.models import EscalationPolicy
@@ -33,15 +34,21 @@ class Options:
     burst_limit: int | None = None
 
 
+@transaction.atomic
 def create_source(
-    name: str, integration_type: str, escalation_policy: EscalationPolicy, options: Options | None = None
+    name: str,
+    integration_type: str,
+    escalation_policy: EscalationPolicy,
+    options: Options | None = None,
+    team: Team | None = None,
 ) -> AlertSource:
     """Create a source with a new integration key."""
     integration = integrations.by_type(integration_type)
-    source = AlertSource(name=name, integration_type=integration_type, escalation_policy=escalation_policy)
+    source = AlertSource(name=name, integration_type=integration_type, escalation_policy=escalation_policy, team=team)
     _set_options(source, options or Options())
     source.set_key(keys.generate(integration.key_infix))
     source.save()
+    audit.created(source)
     return source
 
 
@@ -54,16 +61,18 @@ def _set_options(source: AlertSource, options: Options) -> None:
 
 def rotate_key(source: AlertSource, now: datetime) -> None:
     """Give the source a new key. The old one works on for `OVERLAP`; one from a rotation before ends now."""
-    source.previous_key_hash = source.key_hash
-    source.previous_key_until = now + OVERLAP
-    source.set_key(keys.generate(source.integration.key_infix))
-    source.save(update_fields=["previous_key_hash", "previous_key_until", "integration_key", "key_hash"])
+    with audit.changing(source, "rotated key of"):
+        source.previous_key_hash = source.key_hash
+        source.previous_key_until = now + OVERLAP
+        source.set_key(keys.generate(source.integration.key_infix))
+        source.save(update_fields=["previous_key_hash", "previous_key_until", "integration_key", "key_hash"])
 
 
 def revoke_previous_key(source: AlertSource) -> None:
     """End the overlap of a rotation now."""
-    source.previous_key_hash = source.previous_key_until = None
-    source.save(update_fields=["previous_key_hash", "previous_key_until"])
+    with audit.changing(source, "revoked old key of"):
+        source.previous_key_hash = source.previous_key_until = None
+        source.save(update_fields=["previous_key_hash", "previous_key_until"])
 
 
 @transaction.atomic
@@ -74,20 +83,22 @@ def create_source_and_policy(
     return create_source(name, integration_type, create_policy_asking(policy_name, asked), options)
 
 
-@transaction.atomic
 def update_source(
     source: AlertSource, *, name: str, escalation_policy: EscalationPolicy, active: bool, options: Options
 ) -> None:
-    """Change a source. Incidents that are open keep the policy they started with."""
-    source.name, source.escalation_policy, source.active = name, escalation_policy, active
-    _set_options(source, options)
-    source.save(update_fields=["name", "escalation_policy", "active", *(field.name for field in fields(Options))])
+    """Change a source, and its team to the one it was given. Open incidents keep the policy they started with."""
+    with audit.changing(source):
+        source.name, source.escalation_policy, source.active = name, escalation_policy, active
+        _set_options(source, options)
+        changed = ("name", "escalation_policy", "team", "active", *(field.name for field in fields(Options)))
+        source.save(update_fields=changed)
 
 
 def set_active(source: AlertSource, active: bool) -> None:
     """Let a source's events in, or answer 404 to its tool."""
-    source.active = active
-    source.save(update_fields=["active"])
+    with audit.changing(source, "enabled" if active else "disabled"):
+        source.active = active
+        source.save(update_fields=["active"])
 
 
 @transaction.atomic
@@ -96,7 +107,8 @@ def delete_source(source: AlertSource) -> None:
     # Whoever is about to store an event of it has its row until that is committed, and then it is in use.
     AlertSource.objects.select_for_update().filter(pk=source.pk).first()
     try:
-        source.delete()
+        with audit.deleting(source):
+            source.delete()
     except ProtectedError as error:
         raise SourceInUse from error
 

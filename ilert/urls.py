@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("alertsources.urls")),
     path("", include("oncall.urls")),
     path("", include("notifications.urls")),
+    path("", include("accounts.urls")),
     path("theme", views.set_theme, name="theme"),
     path("styleguide", views.styleguide, name="styleguide"),
     path("accounts/", include("allauth.account.urls")),

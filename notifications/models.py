@@ -1,6 +1,7 @@
 """How people are reached, and the outbox of messages to them."""
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -32,6 +33,11 @@ class ContactMethod(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel_type.name}: {self.description}"
+
+    def audit_state(self) -> dict[str, Any]:
+        rules = self.rules.order_by("priority", "delay_minutes").values_list("priority", "delay_minutes")
+        uses = [f"{priority} after {minutes} min" for priority, minutes in rules]
+        return {"person": str(self.user), "channel": self.channel, "address": self.description, "used for": uses}
 
     @property
     def channel_type(self) -> channels.Channel:

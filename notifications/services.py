@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import audit
 from accounts.models import User
 from ilert.common.links import absolute
 from notifications.channels import DeliveryError, Link, Message
@@ -45,6 +46,7 @@ def create_contact_method(
     NotificationRule.objects.bulk_create(
         NotificationRule(user=user, contact_method=method, priority=priority) for priority in Priority
     )
+    audit.created(method)
     return method
 
 
@@ -60,7 +62,8 @@ def delete_contact_method(method: ContactMethod) -> None:
         finished_at=timezone.now(),
         answer="The contact method was removed.",
     )
-    method.delete()
+    with audit.deleting(method):
+        method.delete()
 
 
 def send_test(method: ContactMethod) -> TestResult:

@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 
+from accounts.admin import AuditedAdmin
 from oncall.models import EscalationPolicy, EscalationRule
 
 
@@ -13,7 +14,7 @@ class RuleInline(admin.TabularInline[EscalationRule, EscalationPolicy]):
 
 
 @admin.register(EscalationPolicy)
-class EscalationPolicyAdmin(admin.ModelAdmin[EscalationPolicy]):
+class EscalationPolicyAdmin(AuditedAdmin):
     list_display = ("name", "repeating", "frequency", "created_at")
     list_filter = ("repeating",)
     search_fields = ("name", "rules__users__email", "rules__users__name")

@@ -1,11 +1,14 @@
 """Who is responsible: escalation policies."""
 
+from typing import Any
+
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Lower
 from django.urls import reverse
 
+from accounts import audit
 from accounts.models import Team, TeamOwnedQuerySet
 
 
@@ -55,6 +58,13 @@ class EscalationPolicy(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("policy-detail", args=[self.pk])
+
+    def audit_state(self) -> dict[str, Any]:
+        rules = [
+            {"minutes": rule.escalation_timeout, "people": sorted(user.email for user in rule.users.all())}
+            for rule in self.rules.prefetch_related("users")
+        ]
+        return audit.fields_of(self, "created_at") | {"rules": rules}
 
     @property
     def rounds(self) -> int:

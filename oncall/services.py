@@ -6,7 +6,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import ProtectedError
 
-from accounts.models import Role, User
+from accounts import audit
+from accounts.models import Role, Team, User
 from oncall.models import EscalationPolicy, EscalationRule
 
 DEFAULT_POLICY_NAME = "Default"
@@ -36,9 +37,12 @@ def ensure_default_policy() -> EscalationPolicy | None:
 
 
 @transaction.atomic
-def create_policy(name: str, rules: list[RuleData], *, repeating: bool = False, frequency: int = 1) -> EscalationPolicy:
-    policy = EscalationPolicy.objects.create(name=name, repeating=repeating, frequency=frequency)
+def create_policy(
+    name: str, rules: list[RuleData], *, repeating: bool = False, frequency: int = 1, team: Team | None = None
+) -> EscalationPolicy:
+    policy = EscalationPolicy.objects.create(name=name, repeating=repeating, frequency=frequency, team=team)
     replace_rules(policy, rules)
+    audit.created(policy)
     return policy
 
 
@@ -47,19 +51,21 @@ def create_policy_asking(name: str, user: User) -> EscalationPolicy:
     return create_policy(name, [RuleData(escalation_timeout=DEFAULT_TIMEOUT, user_ids=[user.pk])])
 
 
-@transaction.atomic
 def update_policy(
     policy: EscalationPolicy, *, name: str, rules: list[RuleData], repeating: bool, frequency: int
 ) -> None:
-    policy.name, policy.repeating, policy.frequency = name, repeating, frequency
-    policy.save(update_fields=["name", "repeating", "frequency"])
-    replace_rules(policy, rules)
+    """Change a policy, and its team to the one it was given."""
+    with audit.changing(policy):
+        policy.name, policy.repeating, policy.frequency = name, repeating, frequency
+        policy.save(update_fields=["name", "repeating", "frequency", "team"])
+        replace_rules(policy, rules)
 
 
 def delete_policy(policy: EscalationPolicy) -> None:
     """Delete a policy. PolicyInUse when alert sources follow it. Escalations that run have their own copy."""
     try:
-        policy.delete()
+        with audit.deleting(policy):
+            policy.delete()
     except ProtectedError as error:
         raise PolicyInUse from error
 
