@@ -343,7 +343,11 @@ class LogEntry(models.Model):
     """Something that happened to an incident. Append-only: the database refuses to change an entry."""
 
     id = models.BigIntegerField(primary_key=True, db_default=NextTimelineId(), editable=False)
-    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="log_entries", db_index=False)
+    # The database does not check incident and notification, which cost more than the entry: an entry is written
+    # together with its message, in a transaction that has locked its incident, and neither is ever deleted.
+    incident = models.ForeignKey(
+        Incident, on_delete=models.CASCADE, related_name="log_entries", db_index=False, db_constraint=False
+    )
     kind = models.CharField(max_length=32)
     created_at = models.DateTimeField(default=timezone.now)
     # Not checked by the database: deleting a person must not touch an entry. The name stays readable.
@@ -351,19 +355,30 @@ class LogEntry(models.Model):
         settings.AUTH_USER_MODEL,
         on_delete=models.DO_NOTHING,
         db_constraint=False,
+        db_index=False,
         null=True,
         related_name="+",
     )
     actor_name = models.TextField(blank=True)
     notification = models.ForeignKey(
-        "notifications.Notification", on_delete=models.PROTECT, null=True, related_name="log_entries"
+        "notifications.Notification",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="log_entries",
+        db_index=False,
+        db_constraint=False,
     )
     data = models.JSONField(default=dict)
 
     class Meta:
         ordering = ["-pk"]
         verbose_name_plural = "log entries"
-        indexes = [models.Index(fields=["incident", "-id"], name="incidents_log_by_incident")]
+        indexes = [
+            models.Index(fields=["incident", "-id"], name="incidents_log_by_incident"),
+            models.Index(
+                fields=["notification"], condition=Q(notification__isnull=False), name="incidents_log_by_notification"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.incident_id})"

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from accounts.models import User
+from ilert.common import bulk
 from incidents.models import Event, Incident, LogEntry, Outcome
 from integrations import EventType
 from notifications.models import Notification
@@ -45,13 +46,14 @@ def entry(
     **data: Any,
 ) -> LogEntry:
     """Return an unsaved entry; `data` is what its sentence needs, as plain JSON."""
-    return LogEntry(
-        incident=incident,
+    return bulk.row(
+        LogEntry,
+        incident_id=incident.pk,
         kind=kind,
         created_at=now,
-        actor=actor,
+        actor_id=actor.pk if actor else None,
         actor_name=str(actor) if actor else "",
-        notification=notification,
+        notification_id=notification.pk if notification else None,
         data=data,
     )
 

@@ -109,16 +109,20 @@ class Notification(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # Opaque here; whoever plans a message builds it so that planning twice gives one row.
-    dedupe_key = models.CharField(max_length=255, unique=True, editable=False)
-    # The person and the method may be gone later; what was sent and where stays readable.
+    dedupe_key = models.CharField(max_length=255, editable=False)
+    # The person and the method may be gone later; what was sent and where stays readable. Every index is paid for by
+    # each message of a storm, so that an index below which begins with the same column is the only one.
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="notifications"
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="notifications", db_index=False
     )
     user_name = models.CharField(max_length=254)
     contact_method = models.ForeignKey(
         ContactMethod, on_delete=models.SET_NULL, null=True, related_name="notifications"
     )
-    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="+", db_index=False)
+    # Not checked by the database, as providers are never deleted.
+    provider = models.ForeignKey(
+        Provider, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
     channel = models.CharField(max_length=16)
     target = models.CharField(max_length=254, help_text="The address as colleagues may see it.")
     title = models.TextField()
@@ -174,6 +178,10 @@ class Notification(models.Model):
             models.Index(fields=["user", "-created_at"], name="notifications_by_user"),
         ]
         constraints = [
+            # Unique, and found by how it begins, with one index.
+            models.UniqueConstraint(
+                fields=["dedupe_key"], opclasses=["varchar_pattern_ops"], name="notifications_dedupe_key"
+            ),
             # A row is due exactly while something can still happen to it; a lease exists exactly while sending.
             models.CheckConstraint(
                 condition=Q(state__in=["planned", "sending"], due_at__isnull=False)

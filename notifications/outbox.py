@@ -40,12 +40,13 @@ class Content:
 
 def plan(dedupe_key: str, method: ContactMethod, content: Content, due_at: datetime, now: datetime) -> Notification:
     """Return an unsaved message to `method`. The same `dedupe_key` always gives the same id."""
-    return Notification(
+    return bulk.row(
+        Notification,
         id=uuid.uuid5(_NAMESPACE, dedupe_key),
         dedupe_key=dedupe_key,
-        user=method.user,
+        user_id=method.user_id,
         user_name=str(method.user),
-        contact_method=method,
+        contact_method_id=method.pk,
         provider_id=method.channel_type.provider(method.address),
         channel=method.channel,
         target=method.description,

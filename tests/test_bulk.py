@@ -31,6 +31,14 @@ def test_what_is_inserted_is_what_was_planned(alice: User, now: datetime) -> Non
             assert getattr(stored, field.attname) == getattr(row, field.attname), field.name
 
 
+def test_a_row_made_quickly_is_the_row_its_model_makes(alice: User, now: datetime) -> None:
+    quick = bulk.row(Provider, name="x", failures=2)
+    slow = Provider(name="x", failures=2)
+    assert {**vars(quick), "_state": None} == {**vars(slow), "_state": None}
+    with pytest.raises(IndexError):
+        bulk.row(Provider, name="x", unknown=1)
+
+
 def test_a_row_that_is_there_stays_as_it_is(alice: User, now: datetime) -> None:
     bulk.insert([plan(alice, "one", now)])
     Notification.objects.update(answer="kept")

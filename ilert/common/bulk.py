@@ -5,12 +5,15 @@ Django's own bulk statements cost ten times as much here, as they prepare every 
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from django.db import connection, models
 from django.db.models import Field, Model
 from psycopg import Connection, Cursor
+
+Row = TypeVar("Row", bound=Model)
 
 _AS_THEY_ARE = (
     models.BigIntegerField,
@@ -29,6 +32,19 @@ def execute(statement: str, parameters: dict[str, Any]) -> None:
     connection.ensure_connection()
     with connection.wrap_database_errors, Cursor(cast("Connection[Any]", connection.connection)) as cursor:
         cursor.execute(statement.encode(), parameters)
+
+
+def row(model: type[Row], **values: Any) -> Row:
+    """Return an unsaved row, as `model(**values)` does in five times the time. Foreign keys are given as ids.
+
+    Fields that are not named have their defaults as they were at the first call: name those whose default is a clock.
+    """
+    return model(*(_defaults(model) | values).values())
+
+
+@cache
+def _defaults(model: type[Model]) -> dict[str, Any]:
+    return {field.attname: field.get_default() for field in model._meta.concrete_fields}
 
 
 def insert(rows: Sequence[Model]) -> None:
