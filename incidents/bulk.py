@@ -1,8 +1,9 @@
-"""One deed for many incidents at once, each with a result of its own: what cannot be done holds up nothing else."""
+"""One deed for many incidents at once, each with a result of its own, at the price of one."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from accounts.models import User
 from incidents import services
@@ -10,7 +11,13 @@ from incidents.models import Incident
 
 # As many as a page shows, and some more for those who select on several.
 MAX = 200
-VERBS: dict[str, services.Verb] = {"accept": services.accept, "resolve": services.resolve}
+
+
+class Deed(Protocol):
+    def __call__(self, incident_ids: Collection[int], actor: User | None, now: datetime) -> list[services.Result]: ...
+
+
+DEEDS: dict[str, Deed] = {"accept": services.accept_all, "resolve": services.resolve_all}
 
 
 @dataclass(frozen=True)
@@ -23,22 +30,17 @@ class Result:
     text: str = ""
 
 
-def do_all(verb: services.Verb, ids: Iterable[int], actor: User, now: datetime) -> list[Result]:
-    """Do `verb` to the first `MAX` of the incidents, in the order of their numbers."""
+def do_all(deed: Deed, ids: Iterable[int], actor: User, now: datetime) -> list[Result]:
+    """Do `deed` to the first `MAX` of the incidents; the results are in the order of their numbers."""
     wanted = sorted(set(ids))[:MAX]
-    visible = set(Incident.objects.visible_to(actor).filter(pk__in=wanted).values_list("pk", flat=True))
-    return [_do(verb, pk, actor, now) if pk in visible else _missing(pk) for pk in wanted]
+    visible = list(Incident.objects.visible_to(actor).filter(pk__in=wanted).values_list("pk", flat=True))
+    done = {result.incident.pk: result for result in deed(visible, actor, now)}
+    first = services.who_were_first([result.incident for result in done.values() if not result.changed])
+    return [_told(incident_id, done.get(incident_id), first) for incident_id in wanted]
 
 
-def _do(verb: services.Verb, incident_id: int, actor: User, now: datetime) -> Result:
-    try:
-        result = verb(incident_id, actor, now)
-    except Incident.DoesNotExist:
-        return _missing(incident_id)
-    text = "" if result.changed else services.who_was_first(result.incident)
-    return Result(incident_id, result.incident.summary, result.changed, text)
-
-
-def _missing(incident_id: int) -> Result:
-    """It was deleted, or belongs to another team: which of both is not told."""
-    return Result(incident_id, "", False, "There is no such incident any more.")
+def _told(incident_id: int, done: services.Result | None, first: dict[int, str]) -> Result:
+    if done is None:
+        # It was deleted, or belongs to another team: which of both is not told.
+        return Result(incident_id, "", False, "There is no such incident any more.")
+    return Result(incident_id, done.incident.summary, done.changed, first.get(incident_id, ""))

@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from django.db.models import QuerySet
 
@@ -25,10 +24,6 @@ class Result:
 
     incident: Incident
     changed: bool
-
-
-class Verb(Protocol):
-    def __call__(self, incident_id: int, actor: User | None, now: datetime) -> Result: ...
 
 
 def accept(incident_id: int, actor: User | None, now: datetime) -> Result:
@@ -81,23 +76,43 @@ def _resolve_parts(incidents: list[Incident], now: datetime) -> None:
     LogEntry.objects.bulk_create([entry(part, Kind.RESOLVED_WITH, now, number=into[part.pk]) for part in ended])
 
 
+_ENDS = (Kind.RESOLVED, Kind.AUTO_RESOLVED, Kind.RESOLVED_WITH)
+
+
 def who_was_first(incident: Incident) -> str:
     """Return in a sentence who accepted or resolved an incident; nothing while it is pending."""
+    return who_were_first([incident])[incident.pk]
+
+
+def who_were_first(incidents: Collection[Incident]) -> dict[int, str]:
+    """Return it for many incidents at once, by their ids."""
+    moved = [incident.pk for incident in incidents if incident.status != Status.PENDING]
+    said = LogEntry.objects.filter(incident__in=moved, kind__in=(Kind.ACCEPTED, *_ENDS)).order_by("pk")
+    # The last of each kind and time wins.
+    known = {(row.incident_id, row.kind == Kind.ACCEPTED, row.created_at): row for row in said}
+    return {incident.pk: _who(incident, known.get(_moment(incident))) for incident in incidents}
+
+
+def _moment(incident: Incident) -> tuple[int, bool, datetime]:
+    """Return what tells the entry of an incident's present status.
+
+    By its time too: an entry of before a reopening says nothing about how the incident came to its status now.
+    """
+    is_accepted = incident.status == Status.ACCEPTED
+    moment = incident.accepted_at if is_accepted else incident.resolved_at
+    return incident.pk, is_accepted, moment or incident.reported_at
+
+
+def _who(incident: Incident, last: LogEntry | None) -> str:
     if incident.status == Status.PENDING:
         return ""
-    word = Status(incident.status).label.lower()
     if incident.merged_into_id and incident.is_open:
         return f"It is a part of #{incident.merged_into_id} and is resolved with it."
-    ends = [Kind.RESOLVED, Kind.AUTO_RESOLVED, Kind.RESOLVED_WITH]
-    kinds = [Kind.ACCEPTED] if incident.status == Status.ACCEPTED else ends
-    # By its time too: an entry of before a reopening says nothing about how the incident came to its status now.
-    moment = incident.accepted_at if incident.status == Status.ACCEPTED else incident.resolved_at
-    said = LogEntry.objects.filter(incident=incident, kind__in=kinds, created_at=moment or incident.reported_at)
-    last = said.order_by("-pk").first()
     if last and last.kind == Kind.AUTO_RESOLVED:
         return "No event came for a while, so it was resolved by itself."
     if last and last.kind == Kind.RESOLVED_WITH:
         return f"It was resolved together with #{last.data['number']}."
+    word = Status(incident.status).label.lower()
     return f"{last.actor_name if last else 'The tool itself'} {word} it."
 
 

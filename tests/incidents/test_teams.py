@@ -77,7 +77,7 @@ def test_live_list_leaves_it_out(dora: User, bob: User, secret: Incident, common
 
 
 def test_many_at_once_do_not_touch_it(dora: User, secret: Incident, common: Incident) -> None:
-    results = bulk.do_all(services.accept, [secret.pk, common.pk, 10**9], dora, NOW)
+    results = bulk.do_all(services.accept_all, [secret.pk, common.pk, 10**9], dora, NOW)
 
     assert [(result.incident_id, result.changed) for result in results] == [
         (secret.pk, False),
