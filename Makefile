@@ -1,6 +1,6 @@
 # Every target sets up what it needs first; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test check e2e faults reliability model bench lock
+.PHONY: help up test check e2e faults reliability model bench bench-pages lock
 
 PYTHON_BIN := .venv/bin/python
 # Throwaway PostgreSQL and Valkey, unless DATABASE_URL and REDIS_URL point at real ones.
@@ -9,7 +9,7 @@ ON_ENGINES := $(PYTHON_BIN) -m ilert.embedded run --
 ARGS ?=
 
 help: ## List the targets
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 up: ## Run everything here; prints the address, Ctrl-C stops it (PORT=8001 make up for another port)
 	@bin/setup runtime && exec $(PYTHON_BIN) manage.py up
@@ -31,6 +31,10 @@ reliability: ## The full fault harness: 45 minutes, figures into docs/reliabilit
 
 bench: ## Hold the front door against PostgreSQL itself (ARGS=--quick for a short one)
 	@bin/setup dev && exec $(PYTHON_BIN) -m benchmarks $(ARGS)
+
+bench-pages: ## Measure lists, searches and details (ARGS="--incidents 1000000 --events 5000000")
+	@bin/setup dev && exec $(PYTHON_BIN) -m benchmarks.pages $(ARGS)
+
 model: ## Compare the product with its model at length (MODEL_EXAMPLES=2000)
 	@bin/setup dev && exec $(ON_ENGINES) .venv/bin/pytest tests/model -m model $(ARGS)
 

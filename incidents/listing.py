@@ -12,7 +12,8 @@ from django.utils import timezone
 from accounts.models import User
 from ilert.common.text import clean, number
 from incidents.models import Incident, Priority, Scope, Status
-from incidents.search import matching
+from incidents.moments import reported_before, reported_from
+from incidents.search import EVERYWHERE, matching
 
 TABS = {
     "open": ("Open", (Status.PENDING, Status.ACCEPTED)),
@@ -82,8 +83,13 @@ class Filters:
     def on_tab(self, tab: str) -> "Filters":
         return replace(self, tab=tab)
 
-    def incidents(self) -> QuerySet[Incident]:
-        """Return the incidents they leave, in no order."""
+    def incidents(self, ids: range = EVERYWHERE) -> QuerySet[Incident]:
+        """Return the incidents they leave, in no order. Words are searched for among those with `ids`."""
+        found = self.before_search()
+        return found.filter(matching(self.words, ids)) if self.words else found
+
+    def before_search(self) -> QuerySet[Incident]:
+        """Return the incidents that all of them but the words leave."""
         found = self.scope.narrow(Incident.objects.all()) if self.scope else Incident.objects.all()
         if self.tab != "all":
             found = found.filter(status__in=TABS[self.tab][1])
@@ -95,10 +101,10 @@ class Filters:
         }
         found = found.filter(**{name: value for name, value in equal.items() if value})
         if self.since:
-            found = found.filter(reported_at__gte=_midnight(self.since))
+            found = reported_from(found, _midnight(self.since))
         if self.until:
-            found = found.filter(reported_at__lt=_midnight(self.until + timedelta(days=1)))
-        return found.filter(matching(self.words)) if self.words else found
+            found = reported_before(found, _midnight(self.until + timedelta(days=1)))
+        return found
 
 
 def _day(text: str) -> date | None:

@@ -39,7 +39,7 @@ class View:
 
     def read(self) -> Listing:
         with timezone.override(self.zone):
-            return listing(self.filters.incidents())
+            return listing(self.filters)
 
     def message(self, now: Listing, before: Listing | None) -> dict[str, Any]:
         """Return what a page that shows `before` needs to show `now`; a page that shows None needs all of it."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import lru_cache
 
-from django.db.models import F, QuerySet, TextField, Value
+from django.db.models import F, Q, QuerySet, TextField, Value
 from django.db.models.functions import Coalesce, NullIf
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -13,9 +13,12 @@ from django.utils.safestring import SafeString
 
 from ilert.common.text import number
 from ilert.templatetags.ui import relative
+from incidents.listing import Filters
 from incidents.models import Incident, Priority, Status
 
 PAGE_SIZE = 50
+# As many as are looked through one by one in some milliseconds.
+NEAR = 10_000
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,32 @@ class Listing:
         return hashlib.sha256(repr(self.rows).encode("utf-8", "replace")).hexdigest()[:16]
 
 
-def listing(incidents: QuerySet[Incident], before: str = "", size: int = PAGE_SIZE) -> Listing:
-    """Return the `size` newest of `incidents` older than the one with the number `before`; rubbish means the start."""
+def listing(filters: Filters, before: str = "", size: int = PAGE_SIZE) -> Listing:
+    """Return the `size` newest incidents older than the one with the number `before`; rubbish means the start."""
     cursor = number(before)
-    if cursor is not None:
-        incidents = incidents.filter(pk__lt=cursor)
-    found = rows_of(incidents.order_by("-pk"), size + 1)
+    older = Q() if cursor is None else Q(pk__lt=cursor)
+    found = _searched(filters, older, size + 1) if filters.words else _newest(filters.incidents(), older, size + 1)
     return Listing(tuple(found[:size]), str(found[size - 1].pk) if len(found) > size else "", is_first=cursor is None)
+
+
+def _newest(incidents: QuerySet[Incident], older: Q, limit: int) -> list[Row]:
+    return rows_of(incidents.filter(older).order_by("-pk"), limit)
+
+
+def _searched(filters: Filters, older: Q, limit: int) -> list[Row]:
+    """Return what a search finds: a frequent word is near, and what is not frequent is quickly sorted.
+
+    The planner has to choose between walking back from the newest and the index of words, by statistics that know
+    nothing of words that never occur together. Where it is wrong it walks through everything.
+    """
+    newest = filters.before_search().filter(older).order_by("-pk").values_list("pk", flat=True).first()
+    if newest is None:
+        return []
+    near = _newest(filters.incidents(range(newest - NEAR, newest + 1)), older, limit)
+    if len(near) == limit:
+        return near
+    # What is no column cannot be walked along.
+    return rows_of(filters.incidents().filter(older).order_by((F("pk") + 0).desc()), limit)
 
 
 def rows_of(incidents: QuerySet[Incident], limit: int) -> list[Row]:

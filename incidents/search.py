@@ -42,22 +42,26 @@ ORDER BY incident.id LIMIT %s
 ON CONFLICT DO NOTHING
 """  # noqa: S608  # nosec B608: constants of this module
 _FOUND: LiteralString = """"incidents_incident"."id" IN (
-    SELECT incident_id FROM incidents_searchentry WHERE document @@ to_tsquery('simple', %s)
-    UNION ALL SELECT %s::bigint
-)"""
+    SELECT incident_id FROM incidents_searchentry
+    WHERE document @@ to_tsquery('simple', %s) AND incident_id BETWEEN %s AND %s
+"""
+_NUMBERED: LiteralString = "UNION ALL SELECT %s::bigint"
+EVERYWHERE = range(1 << 62)
 
 
-def matching(words: str) -> Q:
+def matching(words: str, ids: range = EVERYWHERE) -> Q:
     """Return the condition for incidents that `words` find: by their text, or a single number by their own number.
 
-    What `DOCUMENT` does to the text is done to the words: "web-1" finds "web" directly followed by "1…".
+    What `DOCUMENT` does to the text is done to the words: "web-1" finds "web" directly followed by "1…". Texts of other
+    incidents than those with `ids` are not looked at.
     """
     terms = [term for word in words.split()[:MAX_WORDS] if (term := _term(word))]
     if not terms:
         return Q(pk__in=[])
     number = _NUMBER.fullmatch(words.strip())
-    parameters = (" & ".join(terms), number and int(number[1]))
-    return Q(RawSQL(_FOUND, parameters, output_field=BooleanField()))  # noqa: S611  # nosec B611: parameters only
+    parameters = [" & ".join(terms), ids.start, ids.stop - 1, *([int(number[1])] if number else ())]
+    statement = _FOUND + (_NUMBERED if number else "") + ")"
+    return Q(RawSQL(statement, parameters, output_field=BooleanField()))  # noqa: S611  # nosec B611: parameters only
 
 
 def any_new() -> bool:

@@ -30,7 +30,7 @@ COLUMNS = ("id", "status", "priority", "summary", "alert source", "responder", "
 def incident_list(request: SignedInRequest) -> HttpResponse:
     """The page. On its first page of rows, what changes appears by itself."""
     filters = Filters.read(request.GET, request.user)
-    page = listing(filters.incidents(), request.GET.get("before", ""))
+    page = listing(filters, request.GET.get("before", ""))
     context = {
         "filters": filters,
         "tabs": _tabs(filters),
@@ -55,7 +55,7 @@ def _tabs(filters: Filters) -> list[dict[str, object]]:
 def incident_rows(request: SignedInRequest) -> HttpResponse:
     """The rows for a page that cannot follow the stream; 204 when it shows them already."""
     view = _view(request)
-    page = listing(view.filters.incidents())
+    page = listing(view.filters)
     if request.GET.get("version") == page.version:
         return HttpResponse(status=204)
     return JsonResponse(view.message(page, None))
@@ -80,11 +80,11 @@ def _view(request: SignedInRequest) -> View:
 @require_POST
 def incident_bulk(request: SignedInRequest) -> HttpResponse:
     """Do one thing to many incidents, and say of each what came of it."""
-    verb = bulk.VERBS.get(request.POST.get("verb", ""))
+    deed = bulk.DEEDS.get(request.POST.get("verb", ""))
     ids = [pk for text in request.POST.getlist("ids") if (pk := number(text)) is not None]
-    if verb is None or not ids:
+    if deed is None or not ids:
         return render(request, "incidents/bulk_results.html", {"nothing": True}, status=422)
-    results = bulk.do_all(verb, ids, request.user, database_now())
+    results = bulk.do_all(deed, ids, request.user, database_now())
     context = {
         "changed": [result for result in results if result.changed],
         "unchanged": [result for result in results if not result.changed],

@@ -77,6 +77,7 @@ def test_days_are_the_viewers_and_both_included(as_alice: Client, alice: User, i
     moment = datetime(2026, 3, 1, 15, 0, tzinfo=UTC)
     Incident.objects.filter(pk=incidents[0].pk).update(reported_at=moment)
     Incident.objects.filter(pk=incidents[1].pk).update(reported_at=moment - timedelta(minutes=1))
+    Incident.objects.filter(pk=incidents[2].pk).update(reported_at=moment - timedelta(days=3))
     assert shown(as_alice, "since=2026-03-02&until=2026-03-02") == [incidents[0].pk]
     assert shown(as_alice, "until=2026-03-01") == [incidents[1].pk]
     assert shown(as_alice, "since=2026-03-01&until=2026-03-02") == [incidents[0].pk, incidents[1].pk]
@@ -200,3 +201,17 @@ def test_a_list_with_every_filter_costs_the_same_however_long_it_is(as_alice: Cl
             as_alice.get(f"/incidents/?{query}")
         counts.append(len(counted))
     assert counts[0] == counts[1] <= 8
+
+
+@pytest.mark.parametrize("verb", ["accept", "resolve"])
+def test_many_at_once_cost_what_a_few_cost(as_alice: Client, bob: User, source: AlertSource, verb: str) -> None:
+    counts = []
+    for size in (4, 40):
+        made = [open_incident(source, f"disk {number} of {size} full") for number in range(size)]
+        for incident in made[: size // 2]:
+            services.resolve(incident.pk, bob, database_now())
+        with CaptureQueriesContext(connection) as counted:
+            text = bulk(as_alice, verb, [incident.pk for incident in made])
+        assert text.count("Bob resolved it.") == size // 2
+        counts.append(len(counted))
+    assert counts[0] == counts[1]

@@ -1,0 +1,99 @@
+"""How PostgreSQL finds what pages show: by an index, without going through what is not shown, however much there is."""
+
+import io
+import json
+from itertools import product
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.http import QueryDict
+from django.test.utils import CaptureQueriesContext
+
+from accounts.models import User
+from alertsources.services import create_source
+from incidents import rows
+from incidents.listing import TABS, Filters
+from incidents.models import Incident, Priority
+from incidents.rows import listing
+from oncall.services import create_policy_asking
+
+pytestmark = pytest.mark.django_db(transaction=True)
+INCIDENTS = 3000
+# A page, and some that are looked at on the way to it.
+LOOKED_AT = 400
+
+
+@pytest.fixture
+def rare(alice: User) -> dict[str, int]:
+    """Fill an installation. Returns a source, a policy and a person that only the five oldest incidents have.
+
+    Whoever looks for them from the newest on goes through everything. Of low priority are these five only, too.
+    """
+    call_command("seed_incidents", f"--incidents={INCIDENTS}", "--events=3500", "--open=60", stdout=io.StringIO())
+    policy = create_policy_asking("Retired", alice)
+    source = create_source("Retired", "SEMATEXT", policy)
+    oldest = Incident.objects.filter(pk__in=list(Incident.objects.order_by("pk").values_list("pk", flat=True)[:5]))
+    Incident.objects.update(priority=Priority.HIGH)
+    oldest.update(
+        alert_source=source, escalation_policy=policy, responder=alice, priority=Priority.LOW, summary="xylophone"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE incidents_incident")
+    return {"source": source.pk, "policy": policy.pk, "person": alice.pk}
+
+
+FILTERS = ("", "mine=1", "source={source}", "policy={policy}", "priority=low", "until={until}", "q=xylophone",
+           "mine=1&source={source}&policy={policy}&priority=low&until={until}&q=xylophone")  # fmt: skip
+
+
+def test_no_list_goes_through_what_it_does_not_show(rare: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "NEAR", 100)
+    fifth = Incident.objects.order_by("pk")[5].reported_at
+    slow = {}
+    for tab, query in product(TABS, FILTERS):
+        address = f"tab={tab}&{query.format(until=fifth.date(), **rare)}"
+        looked_at = [visited(sql) for sql in asked(Filters.read(QueryDict(address), rare["person"]))]
+        if sum(looked_at) > LOOKED_AT:
+            slow[address] = looked_at
+    assert slow == {}
+
+
+def test_words_that_never_meet_are_found_out_by_the_index(
+    rare: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is in many incidents, so that the planner expects to come across both by walking."""
+    monkeypatch.setattr(rows, "NEAR", 100)
+    *_, last = asked(Filters(tab="all", words="replication certificate"))
+    assert "incidents_search" in json.dumps(plan(last))
+
+
+def test_a_frequent_word_is_found_near(rare: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "NEAR", 500)
+    assert len(asked(Filters(tab="all", words="host"))) == 2
+
+
+def asked(filters: Filters) -> list[str]:
+    with CaptureQueriesContext(connection) as captured:
+        listing(filters)
+    return [query["sql"] for query in captured if "incidents_incident" in query["sql"]]
+
+
+def plan(sql: str) -> dict[str, Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}")
+        found: dict[str, Any] = cursor.fetchone()[0][0]["Plan"]
+    return found
+
+
+def visited(sql: str) -> int:
+    return _visited(plan(sql))
+
+
+def _visited(node: dict[str, Any]) -> int:
+    """Return how many incidents a plan looks at, shown or not."""
+    own = 0
+    if node.get("Relation Name") == "incidents_incident":
+        own = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+    return int(own) + sum(_visited(child) for child in node.get("Plans", ()))
