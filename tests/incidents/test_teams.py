@@ -10,7 +10,7 @@ from django.urls import reverse
 from accounts.models import Role, Team, User
 from alertsources.models import AlertSource
 from alertsources.services import create_source
-from incidents import bulk, services
+from incidents import bulk, search, services
 from incidents.engine.escalation import escalate_due
 from incidents.listing import Filters
 from incidents.live import View
@@ -60,6 +60,8 @@ def common(source: AlertSource, alice: User) -> Incident:
 def test_pages_of_many_leave_it_out(
     as_dora: Client, bob: User, secret: Incident, common: Incident, name: str, query: str
 ) -> None:
+    search.add_new()
+
     def page() -> str:
         return as_dora.get(reverse(name) + query).content.decode()
 
