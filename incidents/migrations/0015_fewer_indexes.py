@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     # Times grow with ids (incidents/moments.py), and nearly all incidents are resolved: the primary key serves both.
 
-    dependencies = [("incidents", "0013_search_apart")]
+    dependencies = [("incidents", "0014_log_entries_unchecked")]
 
     operations = [
         migrations.RemoveIndex(model_name="incident", name="incidents_by_status"),
