@@ -3,12 +3,14 @@
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.forms import CharField, ModelForm, PasswordInput
 from django.http import HttpRequest
 
 from accounts import audit
-from accounts.models import AuditEntry, Team, User
+from accounts.models import AuditEntry, Role, Team, User
+from accounts.services import LastAdmin, is_last_admin
 
 admin.site.site_header = admin.site.site_title = "ilert"
 admin.site.index_title = "Behind the scenes"
@@ -52,6 +54,13 @@ class UserForm(ModelForm[User]):
         model = User
         fields = ("email", "name", "role", "time_zone", "theme", "is_active")
 
+    def clean(self) -> dict[str, Any] | None:
+        data = super().clean() or {}
+        stays = data.get("is_active") and data.get("role") == Role.ADMIN
+        if self.instance.pk and not stays and is_last_admin(self.instance):
+            raise ValidationError(str(LastAdmin()))
+        return data
+
     def save(self, commit: bool = True) -> User:
         user: User = super().save(commit=False)
         if password := self.cleaned_data.get("new_password"):
@@ -82,6 +91,10 @@ class UserAdmin(AuditedAdmin):
         "last_login",
         "date_joined",
     )
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Who has left is made inactive: what they did stays theirs."""
+        return False
 
 
 @admin.register(Team)

@@ -78,6 +78,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     def get_short_name(self) -> str:
         return str(self)
 
+    def get_absolute_url(self) -> str:
+        return reverse("person-detail", args=[self.pk])
+
+    @property
+    def is_invited(self) -> bool:
+        """Whether the invitation has not been taken up yet."""
+        return self.is_active and not self.has_usable_password()
+
     @property
     def is_admin(self) -> bool:
         """Whether this person sets up sources, policies and people."""

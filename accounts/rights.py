@@ -45,6 +45,7 @@ SOURCE, POLICY, INCIDENT = "alertsources.AlertSource", "oncall.EscalationPolicy"
 
 _SOURCES = "Only admins set up alert sources. Ask one of them, or look at the list."
 _POLICIES = "Only admins change escalation policies. Ask one of them, or look at the list."
+_PEOPLE = "Only admins look after people and teams."
 _INCIDENTS = "Stakeholders can read incidents, but not change them."
 _FAILED = "Only admins deal with events that could not be applied."
 
@@ -122,6 +123,18 @@ ROUTES = {
     "outbox": ADMINS,
     "outbox-clear": ADMINS,
     # People, teams and the audit log.
+    "people": READ,
+    "person-detail": READ,
+    "person-reach": READ,
+    "person-invite": _admins(_PEOPLE),
+    "person-edit": _admins(_PEOPLE),
+    "person-set-active": _admins(_PEOPLE),
+    "person-invite-again": _admins(_PEOPLE),
+    "invitation": OPEN,
+    "team-detail": READ,
+    "team-create": _admins(_PEOPLE),
+    "team-edit": _admins(_PEOPLE),
+    "team-delete": _admins(_PEOPLE),
     "audit-log": _admins("The audit log is for admins."),
     # Operation. Metrics know a token of their own.
     "system": _admins("The system page is for admins."),

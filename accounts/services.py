@@ -1,12 +1,13 @@
 """What can be done with people."""
 
 import secrets
+from collections.abc import Iterable
 
 from django.conf import settings
 from django.db import transaction
 
 from accounts import audit
-from accounts.models import Role, User
+from accounts.models import Role, Team, User
 
 
 @transaction.atomic
@@ -25,3 +26,79 @@ def ensure_first_admin() -> tuple[str, str | None]:
     )
     audit.created(user)
     return user.email, generated
+
+
+class LastAdmin(Exception):
+    """Without this person nobody could set up anything any more."""
+
+    def __str__(self) -> str:
+        return "This is the last active admin. Make somebody else an admin first."
+
+
+def is_last_admin(person: User) -> bool:
+    """Whether `person` is the only active admin. Locks the admins, so that two cannot leave at one moment."""
+    admins = User.objects.filter(role=Role.ADMIN, is_active=True).order_by("pk")
+    return list(admins.select_for_update().values_list("pk", flat=True)) == [person.pk]
+
+
+@transaction.atomic
+def invite(email: str, name: str, role: str) -> User:
+    """Create a person who has no password yet. The mail with the link is sent by `accounts.invitations.send`."""
+    person = User.objects.create_user(email, name=name, role=role)
+    audit.created(person, "invited")
+    return person
+
+
+@transaction.atomic
+def update_person(person: User, *, name: str, email: str, role: str) -> None:
+    """Change what an admin may change of a person. LastAdmin when nobody would be left to set things up."""
+    if role != Role.ADMIN and is_last_admin(person):
+        raise LastAdmin
+    with audit.changing(person):
+        person.name, person.email, person.role = name, email, role
+        person.save(update_fields=["name", "email", "role"])
+
+
+def update_profile(person: User) -> None:
+    """Save what people change of themselves: name, time zone and theme, as they are on `person` now."""
+    with audit.changing(person):
+        person.save(update_fields=["name", "time_zone", "theme"])
+
+
+@transaction.atomic
+def set_person_active(person: User, active: bool) -> None:
+    """Let a person in again, or shut them out at once: their sessions, links and keys end. LastAdmin as above."""
+    if not active and is_last_admin(person):
+        raise LastAdmin
+    with audit.changing(person, "activated" if active else "deactivated"):
+        person.is_active = active
+        person.save(update_fields=["is_active"])
+
+
+@transaction.atomic
+def accept_invitation(person: User, password: str) -> None:
+    """Let an invited person set their first password."""
+    person.set_password(password)
+    person.save(update_fields=["password"])
+    audit.record(person, "accepted invitation as", person, {}, {})
+
+
+@transaction.atomic
+def create_team(name: str, members: Iterable[User]) -> Team:
+    team = Team.objects.create(name=name)
+    team.members.set(members)
+    audit.created(team)
+    return team
+
+
+def update_team(team: Team, *, name: str, members: Iterable[User]) -> None:
+    with audit.changing(team):
+        team.name = name
+        team.save(update_fields=["name"])
+        team.members.set(members)
+
+
+def delete_team(team: Team) -> None:
+    """Delete a team. ProtectedError while it owns something, as that would be everyone's then."""
+    with audit.deleting(team):
+        team.delete()

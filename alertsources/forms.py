@@ -6,6 +6,7 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from accounts.models import Team
 from alertsources.models import AUTO_RESOLUTION_CHOICES, Grouping, Priority
 from alertsources.services import Options
 from oncall.models import EscalationPolicy
@@ -25,6 +26,12 @@ class SourceForm(forms.Form):
         max_length=255,
         required=False,
         help_text="It asks you at once. More people and rules can be added later.",
+    )
+    team = forms.ModelChoiceField(
+        Team.objects.all(),
+        required=False,
+        empty_label="Everyone's",
+        help_text="Others than its members and admins do not see the source, nor its incidents.",
     )
     priority = forms.ChoiceField(
         choices=Priority, initial=Priority.HIGH, help_text="Of incidents whose tool does not say how urgent they are."

@@ -77,10 +77,16 @@ def revoke_previous_key(source: AlertSource) -> None:
 
 @transaction.atomic
 def create_source_and_policy(
-    name: str, integration_type: str, policy_name: str, asked: User, options: Options | None = None
+    name: str,
+    integration_type: str,
+    policy_name: str,
+    asked: User,
+    options: Options | None = None,
+    *,
+    team: Team | None = None,
 ) -> AlertSource:
     """Create a source together with a new policy that asks `asked`: both or none."""
-    return create_source(name, integration_type, create_policy_asking(policy_name, asked), options)
+    return create_source(name, integration_type, create_policy_asking(policy_name, asked), options, team)
 
 
 def update_source(

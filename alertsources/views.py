@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import groupby
 
 from django.contrib import messages
+from django.db import IntegrityError, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -19,7 +20,7 @@ from alertsources import services
 from alertsources.forms import EditSourceForm, SourceForm
 from alertsources.models import AlertSource
 from alertsources.setup import address_warning
-from oncall.models import EscalationPolicy
+from oncall.models import NAME_TAKEN, EscalationPolicy
 from oncall.services import create_policy_asking
 
 
@@ -48,19 +49,28 @@ def source_create(request: HttpRequest, slug: str) -> HttpResponse:
         raise Http404(f"There is no integration {slug}.")
     form = SourceForm(request.POST or None, initial={"name": integration.name, "grouping": integration.grouping.value})
     if request.method == "POST" and form.is_valid():
-        source = _create(form, integration, _viewer(request))
-        messages.success(request, f"{source.name} is created. Now set up {integration.name}.")
-        return redirect(source)
+        try:
+            source = _create(form, integration, _viewer(request))
+        except IntegrityError:  # somebody else has just taken the name of the new policy
+            form.add_error("new_policy_name", NAME_TAKEN)
+        else:
+            messages.success(request, f"{source.name} is created. Now set up {integration.name}.")
+            return redirect(source)
     return render(request, "alertsources/create.html", {"form": form, "integration": integration})
 
 
 def _create(form: SourceForm, integration: integrations.Integration, viewer: User) -> AlertSource:
-    name, options = form.cleaned_data["name"], form.options()
+    name, options, team = form.cleaned_data["name"], form.options(), form.cleaned_data["team"]
     if form.wants_new_policy:
         return services.create_source_and_policy(
-            name, integration.type, form.cleaned_data["new_policy_name"], viewer, options
+            name,
+            integration.type,
+            form.cleaned_data["new_policy_name"],
+            viewer,
+            options,
+            team=form.cleaned_data["team"],
         )
-    return services.create_source(name, integration.type, form.policy(), options)
+    return services.create_source(name, integration.type, form.policy(), options, team)
 
 
 @require_safe
@@ -94,6 +104,7 @@ def source_edit(request: HttpRequest, pk: int) -> HttpResponse:
     initial = {
         "name": source.name,
         "escalation_policy": str(source.escalation_policy_id),
+        "team": source.team_id,
         "active": source.active,
         "priority": source.priority,
         "auto_resolution_minutes": source.auto_resolution_minutes,
@@ -103,16 +114,26 @@ def source_edit(request: HttpRequest, pk: int) -> HttpResponse:
     }
     form = EditSourceForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
-        services.update_source(
-            source,
-            name=form.cleaned_data["name"],
-            escalation_policy=_chosen_policy(form, _viewer(request)),
-            active=form.cleaned_data["active"],
-            options=form.options(),
-        )
-        messages.success(request, "Saved.")
-        return redirect(source)
+        try:
+            _update(source, form, _viewer(request))
+        except IntegrityError:
+            form.add_error("new_policy_name", NAME_TAKEN)
+        else:
+            messages.success(request, "Saved.")
+            return redirect(source)
     return render(request, "alertsources/edit.html", {"form": form, "source": source})
+
+
+@transaction.atomic
+def _update(source: AlertSource, form: SourceForm, viewer: User) -> None:
+    source.team = form.cleaned_data["team"]
+    services.update_source(
+        source,
+        name=form.cleaned_data["name"],
+        escalation_policy=_chosen_policy(form, viewer),
+        active=form.cleaned_data["active"],
+        options=form.options(),
+    )
 
 
 def _chosen_policy(form: SourceForm, viewer: User) -> EscalationPolicy:

@@ -33,6 +33,7 @@ ENTRIES = (
     Entry("incident-list", "Incidents", "Incidents", "siren"),
     Entry("policy-list", "Escalation policies", "Policies", "waypoints"),
     Entry("source-list", "Alert sources", "Sources", "plug-zap"),
+    Entry("people", "People", "People", "users"),
     Entry("audit-log", "Audit log", "Audit", "scroll-text", _is_admin),
     Entry("system", "System", "System", "activity", _is_admin),
     Entry("outbox", "Outbox", "Outbox", "mails", _outbox_shown),

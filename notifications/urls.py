@@ -5,6 +5,7 @@ from django.urls import path
 from notifications import views
 
 urlpatterns = [
+    path("people/<int:pk>/reach", views.person_reach, name="person-reach"),
     path("profile", views.profile, name="profile"),
     path("profile/contact-methods/add/<slug:channel>", views.add_method, name="contact-method-add"),
     path("profile/contact-methods/add/<slug:channel>/setup", views.method_setup, name="contact-method-setup"),

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.forms import ProfileForm
 from accounts.models import User
 from accounts.requests import SignedInRequest
+from accounts.services import update_profile
 from notifications import channels, services
 from notifications.channels.email import is_local_outbox
 from notifications.models import ContactMethod, NotificationRule, OutboxMail
@@ -28,7 +29,7 @@ def profile(request: SignedInRequest) -> HttpResponse:
     # A copy, as a rejected form must not change the name in the frame around it.
     form = ProfileForm(request.POST or None, instance=User.objects.get(pk=request.user.pk))
     if request.method == "POST" and form.is_valid():
-        form.save()
+        update_profile(form.instance)
         messages.success(request, "Saved.")
         return redirect("profile")
     methods = _methods(request.user)
@@ -41,6 +42,19 @@ def profile(request: SignedInRequest) -> HttpResponse:
         "local_outbox": is_local_outbox(),
     }
     return render(request, "notifications/profile.html", context, status=422 if form.errors else 200)
+
+
+@never_cache
+@require_safe
+def person_reach(request: SignedInRequest, pk: int) -> HttpResponse:
+    """A fragment of a person's page: how they are reached, and what cannot reach them."""
+    person = get_object_or_404(User, pk=pk)
+    context = {
+        "person": person,
+        "methods": [(method, _uses(method)) for method in _methods(person)],
+        "warnings": services.warnings_for(person) if person.is_active and person.is_responder else [],
+    }
+    return render(request, "notifications/person_reach.html", context)
 
 
 @never_cache

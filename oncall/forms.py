@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.http import QueryDict
 
-from accounts.models import Role, User
+from accounts.models import Role, Team, User
 from oncall.models import EscalationPolicy
 from oncall.services import DEFAULT_TIMEOUT, RuleData
 
@@ -19,6 +19,12 @@ MAX_MINUTES = 1440
 
 class PolicyForm(forms.Form):
     name = forms.CharField(max_length=255, help_text="The team or the service it is for.")
+    team = forms.ModelChoiceField(
+        Team.objects.all(),
+        required=False,
+        empty_label="Everyone's",
+        help_text="Others than its members and admins do not see the policy.",
+    )
     repeating = forms.BooleanField(
         label="Start again when nobody has answered", required=False, help_text="Otherwise every rule asks once."
     )

@@ -11,6 +11,8 @@ from django.urls import reverse
 from accounts import audit
 from accounts.models import Team, TeamOwnedQuerySet
 
+NAME_TAKEN = "Another escalation policy has this name already."
+
 
 class PolicyQuerySet(TeamOwnedQuerySet["EscalationPolicy"]):
     """Policies by who may see them."""
@@ -46,7 +48,7 @@ class EscalationPolicy(models.Model):
             models.UniqueConstraint(
                 Lower("name"),
                 name="oncall_escalationpolicy_name_unique",
-                violation_error_message="Another escalation policy has this name already.",
+                violation_error_message=NAME_TAKEN,
             ),
             models.CheckConstraint(
                 condition=models.Q(frequency__range=(1, 9)), name="oncall_escalationpolicy_frequency_range"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
+from django.db import IntegrityError
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -13,7 +14,7 @@ from accounts.models import User
 from oncall import services
 from oncall.forms import PREFIX, Draft, PolicyForm, RuleFormSet, new_rule, people, stored_rules
 from oncall.levels import course
-from oncall.models import EscalationPolicy
+from oncall.models import NAME_TAKEN, EscalationPolicy
 
 
 @require_safe
@@ -61,8 +62,8 @@ def _policy_form(request: HttpRequest, policy: EscalationPolicy | None) -> HttpR
     elif request.method == "POST":
         form = PolicyForm(request.POST, policy=policy)
         rules = RuleFormSet(request.POST, **options)
-        if all((form.is_valid(), rules.is_valid())):
-            return _save(request, policy, form, rules)
+        if all((form.is_valid(), rules.is_valid())) and (answer := _save(request, policy, form, rules)):
+            return answer
     else:
         assert request.user.is_authenticated  # RightsMiddleware
         form = PolicyForm(policy=policy, initial=_stored(policy))
@@ -76,6 +77,7 @@ def _stored(policy: EscalationPolicy | None) -> dict[str, Any]:
         return {"frequency": 3}
     return {
         "name": policy.name,
+        "team": policy.team_id,
         "repeating": policy.repeating and policy.frequency > 1,
         "frequency": max(policy.frequency, 2),
     }
@@ -87,14 +89,23 @@ def _stored_rules(policy: EscalationPolicy | None, viewer: User) -> list[dict[st
     return stored_rules(policy) or [new_rule()]
 
 
-def _save(request: HttpRequest, policy: EscalationPolicy | None, form: PolicyForm, rules: Any) -> HttpResponse:
+def _save(request: HttpRequest, policy: EscalationPolicy | None, form: PolicyForm, rules: Any) -> HttpResponse | None:
     fields = {**form.cleaned_data, "rules": [rule.rule() for rule in rules]}
+    try:
+        saved = _write(policy, fields)
+    except IntegrityError:  # somebody else has just taken the name; the form said nothing, as it was free then
+        form.add_error("name", NAME_TAKEN)
+        return None
+    messages.success(request, f"{saved.name} is saved. It holds for incidents from now on.")
+    return redirect(saved)
+
+
+def _write(policy: EscalationPolicy | None, fields: dict[str, Any]) -> EscalationPolicy:
     if policy is None:
-        policy = services.create_policy(**fields)
-    else:
-        services.update_policy(policy, **fields)
-    messages.success(request, f"{policy.name} is saved. It holds for incidents from now on.")
-    return redirect(policy)
+        return services.create_policy(**fields)
+    policy.team = fields.pop("team")
+    services.update_policy(policy, **fields)
+    return policy
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -24,7 +24,7 @@ from tests.conftest import NOW
 from tests.html import assert_clean
 
 SERVICES = (accounts.services, alertsources.services, notifications.services, oncall.services)
-SOURCE, POLICY, PERSON, METHOD = "alert source", "escalation policy", "person", "contact method"
+SOURCE, POLICY, PERSON, METHOD, TEAM = "alert source", "escalation policy", "person", "contact method", "team"
 
 
 class Cast:
@@ -35,6 +35,7 @@ class Cast:
         self.policy = source.escalation_policy
         self.empty = EscalationPolicy.objects.create(name="Empty")
         self.method = bob.contact_methods.get()
+        self.team = Team.objects.create(name="Blue")
 
     def update_policy(self) -> None:
         oncall.services.update_policy(
@@ -61,6 +62,23 @@ def _no_policy_yet(cast: Cast) -> None:
 # What a service writes, and the rows it leaves. A new service is missing here until somebody says which it leaves.
 WRITES: dict[str, tuple[Callable[[Cast], Any], list[str]]] = {
     "accounts.ensure_first_admin": (_no_admin_yet, [PERSON, METHOD]),
+    "accounts.invite": (lambda cast: accounts.services.invite("e@example.org", "E", "member"), [PERSON, METHOD]),
+    "accounts.update_person": (
+        lambda cast: accounts.services.update_person(cast.bob, name="B", email="b@example.org", role="admin"),
+        [PERSON],
+    ),
+    "accounts.update_profile": (lambda cast: accounts.services.update_profile(cast.bob), [PERSON]),
+    "accounts.set_person_active": (lambda cast: accounts.services.set_person_active(cast.bob, False), [PERSON]),
+    "accounts.accept_invitation": (
+        lambda cast: accounts.services.accept_invitation(cast.bob, "quite-new-secret"),
+        [PERSON],
+    ),
+    "accounts.create_team": (lambda cast: accounts.services.create_team("Red", [cast.bob]), [TEAM]),
+    "accounts.update_team": (
+        lambda cast: accounts.services.update_team(cast.team, name="Red", members=[cast.bob]),
+        [TEAM],
+    ),
+    "accounts.delete_team": (lambda cast: accounts.services.delete_team(cast.team), [TEAM]),
     "alertsources.create_source": (
         lambda cast: alertsources.services.create_source("Web", "SEMATEXT", cast.policy),
         [SOURCE],
@@ -93,6 +111,7 @@ WRITES: dict[str, tuple[Callable[[Cast], Any], list[str]]] = {
 }
 # They write nothing of the configuration, or only a part of what another one writes.
 OTHERS = {
+    "accounts.is_last_admin",
     "alertsources.find_by_key",
     "alertsources.find_by_keys",
     "notifications.send_test",

@@ -40,6 +40,10 @@ class World:
     def variables(self) -> dict[str, dict[str, Any]]:
         known = {name: {"pk": self._about(rule.about)} for name, rule in ROUTES.items() if rule.about}
         known |= {name: {"pk": self.method.pk} for name in PERSONAL}
+        about_people = [name for name in ROUTES if name.startswith("person-") and name != "person-invite"]
+        known |= {name: {"pk": self.method.user_id} for name in about_people}
+        team = Team.objects.get(name="Red")
+        known |= {name: {"pk": team.pk} for name in ("team-detail", "team-edit", "team-delete")}
         known["source-event"] = {"pk": self.source.pk, "event_pk": self.incident.events.get().pk}
         return known | fixed_variables()
 

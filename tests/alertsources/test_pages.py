@@ -164,7 +164,7 @@ def test_options_are_kept(as_alice: Client, source: AlertSource) -> None:
     source.refresh_from_db()
     assert (source.priority, source.auto_resolution_minutes, source.grouping) == ("low", 60, "one_open")
     page = as_alice.get(reverse("source-edit", args=[source.pk])).content.decode()
-    assert page.count("selected") == 4
+    assert page.count("selected") == 5
 
 
 def test_wrong_option_is_unfolded(as_alice: Client, policy: EscalationPolicy) -> None:

@@ -304,3 +304,17 @@ def test_admin_site_lists_policies(as_alice: Client, policy: EscalationPolicy) -
         reverse("admin:oncall_escalationpolicy_change", args=[policy.pk]),
     ):
         assert as_alice.get(address).status_code == 200
+
+
+def test_name_that_is_taken_in_the_same_instant_is_an_error_of_the_form(
+    as_alice: Client, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both forms found the name free; the database lets one have it."""
+    create_policy("Night", [])
+    monkeypatch.setattr("oncall.forms.PolicyForm.clean_name", lambda form: form.cleaned_data["name"])
+
+    response = as_alice.post(reverse("policy-create"), _entry((7, [bob.pk]), name="NIGHT"))
+
+    assert response.status_code == 200
+    assert "Another escalation policy has this name already" in response.content.decode()
+    assert EscalationPolicy.objects.count() == 1

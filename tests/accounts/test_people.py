@@ -1,0 +1,230 @@
+"""People: invited, changed, shut out; teams."""
+
+import re
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.core import mail
+from django.core.mail.backends.base import BaseEmailBackend
+from django.test import Client
+from django.urls import reverse
+from pytest_django import Settings
+
+from accounts import invitations, services
+from accounts.models import Role, Team, User
+from alertsources.models import AlertSource
+from oncall.models import EscalationPolicy
+from tests.conftest import NOW
+from tests.html import assert_clean
+
+NEW = {"email": "eve@example.org", "name": "Eve", "role": "member"}
+PASSWORD = {"new_password1": "quite-new-secret", "new_password2": "quite-new-secret"}
+
+
+class Broken(BaseEmailBackend):
+    def send_messages(self, email_messages: object) -> int:
+        raise ConnectionRefusedError("Connection refused")
+
+
+@pytest.fixture
+def mails(settings: Settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    settings.PUBLIC_URL = "https://ilert.example.com"
+
+
+@pytest.fixture
+def eve(alice: User) -> User:
+    return services.invite("eve@example.org", "Eve", Role.MEMBER)
+
+
+def _path(person: User) -> str:
+    return re.sub(r"https?://[^/]+", "", invitations.link(person))
+
+
+def test_invited_person_chooses_a_password_and_signs_in(
+    as_alice: Client, alice: User, mails: None, client: Client
+) -> None:
+    as_alice.post(reverse("person-invite"), NEW)
+    text = str(mail.outbox[0].body)
+    link = re.search(r"https://ilert\.example\.com(/invitation/\S+)", text)
+    assert link
+    assert mail.outbox[0].to == ["eve@example.org"]
+    assert "Alice invites you" in text
+    guest = Client()
+
+    page = guest.get(link[1])
+    assert_clean(page)
+    assert "Welcome, Eve" in page.content.decode()
+    guest.post(link[1], PASSWORD)
+
+    signed_in = guest.post(reverse("account_login"), {"login": "eve@example.org", "password": "quite-new-secret"})
+    assert signed_in["Location"] == reverse("home")
+    assert guest.get(link[1]).status_code == 404  # each link works once
+
+
+def test_weak_password_is_refused_and_said_at_the_field(client: Client, eve: User) -> None:
+    response = client.post(_path(eve), {"new_password1": "short", "new_password2": "short"})
+
+    assert response.status_code == 422
+    assert_clean(response)
+    eve.refresh_from_db()
+    assert eve.is_invited
+
+
+@pytest.mark.parametrize("spoil", ["forge", "age", "readdress", "deactivate"])
+def test_link_that_is_no_good_sets_no_password(client: Client, eve: User, spoil: str) -> None:
+    with time_machine.travel(NOW, tick=False):
+        path = _path(eve)
+    later = NOW + (timedelta(days=8) if spoil == "age" else timedelta(days=6))
+    if spoil == "forge":
+        path = path[:-1] + ("A" if path[-1] != "A" else "B")
+    elif spoil == "readdress":
+        services.update_person(eve, name="Eve", email="eva@example.org", role=Role.MEMBER)
+    elif spoil == "deactivate":
+        services.set_person_active(eve, False)
+    with time_machine.travel(later, tick=False):
+        response = client.post(path, PASSWORD)
+
+    assert response.status_code == 404
+    eve.refresh_from_db()
+    assert not eve.has_usable_password()
+
+
+def test_link_still_works_before_it_is_too_old(client: Client, eve: User) -> None:
+    with time_machine.travel(NOW, tick=False):
+        path = _path(eve)
+    with time_machine.travel(NOW + timedelta(days=6), tick=False):
+        assert client.get(path).status_code == 200
+
+
+def test_mail_that_is_not_taken_is_said_and_can_be_sent_again(as_alice: Client, settings: Settings) -> None:
+    settings.EMAIL_BACKEND = "tests.accounts.test_people.Broken"
+
+    page = as_alice.post(reverse("person-invite"), NEW, follow=True).content.decode()
+
+    assert "could not be mailed" in page
+    eve = User.objects.get(email="eve@example.org")
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    as_alice.post(reverse("person-invite-again", args=[eve.pk]))
+    assert mail.outbox[0].to == ["eve@example.org"]
+
+
+def test_whoever_has_a_password_is_not_invited_again(as_alice: Client, bob: User, mails: None) -> None:
+    as_alice.post(reverse("person-invite-again", args=[bob.pk]))
+
+    assert not mail.outbox
+
+
+def test_nobody_is_invited_twice(as_alice: Client, bob: User) -> None:
+    response = as_alice.post(reverse("person-invite"), NEW | {"email": "BOB@example.org"})
+
+    assert response.status_code == 422
+    assert "here already" in response.content.decode()
+
+
+def test_the_last_admin_stays(as_alice: Client, alice: User) -> None:
+    entry = {"email": alice.email, "name": "Alice", "role": "member"}
+    assert as_alice.post(reverse("person-edit", args=[alice.pk]), entry).status_code == 422
+    as_alice.post(reverse("person-set-active", args=[alice.pk]), {"active": "0"})
+    admin_site = {"email": alice.email, "role": "member", "time_zone": "UTC", "theme": "dark", "is_active": "on"}
+    as_alice.post(reverse("admin:accounts_user_change", args=[alice.pk]), admin_site)
+
+    alice.refresh_from_db()
+    assert alice.is_admin
+    assert alice.is_active
+    assert "cannot be deactivated" in as_alice.get(alice.get_absolute_url()).content.decode()
+
+
+def test_an_admin_may_go_while_another_stays(as_alice: Client, alice: User, bob: User) -> None:
+    services.update_person(bob, name="Bob", email=bob.email, role=Role.ADMIN)
+
+    as_alice.post(reverse("person-edit", args=[alice.pk]), {"email": alice.email, "name": "Alice", "role": "member"})
+
+    alice.refresh_from_db()
+    assert not alice.is_admin
+
+
+def test_whoever_is_shut_out_is_out_at_once(as_alice: Client, bob: User) -> None:
+    bobs = Client()
+    bobs.force_login(bob)
+    assert bobs.get(reverse("people")).status_code == 200
+
+    as_alice.post(reverse("person-set-active", args=[bob.pk]), {"active": "0"})
+
+    assert bobs.get(reverse("people")).status_code == 302
+    as_alice.post(reverse("person-set-active", args=[bob.pk]), {"active": "1"})
+    bob.refresh_from_db()
+    assert bob.is_active
+
+
+def test_page_says_what_asks_a_person(as_alice: Client, policy: EscalationPolicy, bob: User) -> None:
+    page = as_alice.get(bob.get_absolute_url()).content.decode()
+
+    assert policy.get_absolute_url() in page
+    assert "do not ask them any more" in page
+
+
+def test_page_does_not_tell_of_policies_of_other_teams(
+    client: Client, policy: EscalationPolicy, alice: User, bob: User
+) -> None:
+    policy.team = Team.objects.create(name="Blue")
+    policy.save()
+    client.force_login(bob)
+
+    assert policy.get_absolute_url() not in client.get(alice.get_absolute_url()).content.decode()
+
+
+def test_colleagues_see_how_a_person_is_reached(client: Client, alice: User, bob: User) -> None:
+    client.force_login(bob)
+    address = reverse("person-reach", args=[alice.pk])
+
+    assert "At once: high and low priority" in client.get(address).content.decode()
+    alice.contact_methods.all().delete()
+    assert "Nothing can reach" in client.get(address).content.decode()
+
+
+@pytest.mark.parametrize("name", ["people", "person-invite", "team-create"])
+def test_page_is_drawn(as_alice: Client, bob: User, name: str) -> None:
+    response = as_alice.get(reverse(name))
+
+    assert response.status_code == 200
+    assert_clean(response)
+
+
+def test_team_is_made_filled_and_deleted(as_alice: Client, bob: User, source: AlertSource) -> None:
+    as_alice.post(reverse("team-create"), {"name": "Blue", "members": [bob.pk]})
+    team = Team.objects.get()
+    assert list(team.members.all()) == [bob]
+    assert as_alice.post(reverse("team-create"), {"name": "BLUE"}).status_code == 422
+    as_alice.post(reverse("team-edit", args=[team.pk]), {"name": "Blues", "members": []})
+    source.team = team
+    source.save()
+    page = as_alice.get(team.get_absolute_url())
+    assert_clean(page)
+    assert source.name in page.content.decode()
+    as_alice.post(reverse("team-delete", args=[team.pk]))
+    assert Team.objects.get().name == "Blues"
+    source.team = None
+    source.save()
+    as_alice.post(reverse("team-delete", args=[team.pk]))
+    assert not Team.objects.exists()
+
+
+def test_sources_and_policies_are_given_to_a_team(as_alice: Client, alice: User, source: AlertSource) -> None:
+    team = Team.objects.create(name="Blue")
+    policy = source.escalation_policy
+    as_alice.post(
+        reverse("source-edit", args=[source.pk]),
+        {"name": "Web", "escalation_policy": policy.pk, "team": team.pk, "priority": "high", "grouping": "key",
+         "active": "on"},
+    )  # fmt: skip
+    as_alice.post(
+        reverse("policy-edit", args=[policy.pk]),
+        {"name": "Night", "team": team.pk, "rules-TOTAL_FORMS": 1, "rules-INITIAL_FORMS": 0,
+         "rules-0-escalation_timeout": 5, "rules-0-users": [alice.pk]},
+    )  # fmt: skip
+
+    source.refresh_from_db()
+    policy.refresh_from_db()
+    assert (source.team, policy.team) == (team, team)
