@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from ilert.common.transactions import atomic_verb
@@ -194,7 +194,9 @@ def _messages(incident_ids: Collection[int]) -> QuerySet[Notification]:
 
 def _plan_resolve_notices(incidents: list[Incident], actor: User | None, now: datetime) -> None:
     by_id = {incident.pk: incident for incident in incidents}
-    told = LogEntry.objects.filter(incident__in=by_id, notification__state__in=outbox.TOLD)
+    # Whoever acted on a message has had it, even if its sender died before it could say so.
+    had_it = Q(notification__state__in=outbox.TOLD) | Q(notification__answered_at__isnull=False)
+    told = LogEntry.objects.filter(had_it, incident__in=by_id)
     if actor:
         told = told.exclude(notification__contact_method__user=actor)
     pairs = sorted(set(told.values_list("incident_id", "notification__contact_method_id")), key=str)

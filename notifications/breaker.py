@@ -48,7 +48,8 @@ UPDATE notifications_provider p SET
                          ELSE p.pause_seconds END,
     open_until = CASE WHEN opens THEN %(now)s + make_interval(secs => %(pause)s)
                       WHEN p.probing THEN %(now)s + make_interval(secs => least(p.pause_seconds * 2, %(max_pause)s))
-                      ELSE p.open_until END
+                      ELSE p.open_until END,
+    opened_at = CASE WHEN opens THEN %(now)s ELSE p.opened_at END
 FROM (
     SELECT r.name, r.count, r.answer, p.open_until IS NULL AND p.failures + r.count >= %(limit)s AS opens
     FROM unnest(%(names)s::text[], %(counts)s::int[], %(answers)s::text[]) AS r(name, count, answer)
@@ -79,7 +80,7 @@ def record(worked: set[str], failed: dict[str, list[str]], now: datetime) -> Non
     """Take note of what came of attempts: the providers that answered, and of the others what went wrong."""
     if worked:
         sick = Provider.objects.filter(name__in=worked, failures__gt=0)
-        sick.update(failures=0, open_until=None, probing=False, pause_seconds=0)
+        sick.update(failures=0, open_until=None, opened_at=None, probing=False, pause_seconds=0)
     names = sorted(set(failed) - worked)
     if not names:
         return

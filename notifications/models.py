@@ -83,6 +83,7 @@ class Provider(models.Model):
     name = models.CharField(max_length=300, primary_key=True)
     failures = models.PositiveIntegerField(default=0, help_text="In a row.")
     open_until = models.DateTimeField(null=True)
+    opened_at = models.DateTimeField(null=True, help_text="Since when it is left alone but for tries.")
     pause_seconds = models.PositiveSmallIntegerField(default=0)
     probing = models.BooleanField(default=False)
     answer = models.TextField(blank=True, help_text="What went wrong last.")

@@ -17,9 +17,10 @@ from notifications.models import ContactMethod, Notification, Provider
 State = Notification.State
 # A send takes 8 s at most and a task 12 s, so whoever holds a lease for longer is dead.
 LEASE = timedelta(seconds=15)
-# The next method starts within 15 s of when a message was due, also when all slots of its provider hang for their 8 s
-# before it gets one. One that failed at once has had another try by then.
+# The next method starts within 15 s of when a message was due. One that failed at once has had another try by then.
 PASS_ON_AFTER = timedelta(seconds=6)
+# All slots of a provider that hangs are taken for 8 s: what waits for one does not wait that long before its own try.
+WAIT_FOR_SLOT = timedelta(seconds=3)
 # The person was told, or will be in a moment.
 TOLD = (State.SENDING, State.ACCEPTED, State.DELIVERED, State.SHOWN)
 _NAMESPACE = uuid.UUID("6a8f4f0e-3a55-4b8e-9d8c-0f6f3c7a1c11")
@@ -98,13 +99,37 @@ def cancel(notifications: QuerySet[Notification], reason: str, now: datetime) ->
 
 
 def answered(notification_id: uuid.UUID, now: datetime) -> None:
-    """Record that the person acted on a message; of a bundle, on all that it carries."""
-    those = Notification.objects.filter(Q(pk=notification_id) | Q(carrier=notification_id), state__in=TOLD)
-    those.filter(answered_at=None).update(answered_at=now)
+    """Record that the person acted on a message; of a bundle, on all that it carries.
+
+    Whatever is known of the attempt, the message has arrived: its sender may have died before it could say so.
+    """
+    it = Q(pk=notification_id, first_attempt_at__isnull=False)
+    members = Q(carrier=notification_id, state__in=TOLD)
+    Notification.objects.filter(it | members, answered_at=None).update(answered_at=now)
 
 
-def struggling(now: datetime, limit: int = 500) -> list[uuid.UUID]:
-    """Return the messages that have been tried for so long that the person's next contact method is needed."""
-    open_rows = Notification.objects.filter(state__in=[State.PLANNED, State.SENDING], carrier=None, passed_on_at=None)
-    late = open_rows.filter(first_attempt_at__lte=now - PASS_ON_AFTER)
-    return list(late.values_list("pk", flat=True)[:limit])
+_STRUGGLING = """
+(SELECT id FROM notifications_notification
+ WHERE state IN ('planned', 'sending') AND carrier_id IS NULL AND passed_on_at IS NULL AND first_attempt_at <= %(tried)s
+ LIMIT 500)
+UNION
+(SELECT waiting.id FROM (
+    SELECT DISTINCT provider_id FROM notifications_notification
+    WHERE state = 'sending' AND carrier_id IS NULL AND first_attempt_at <= %(tried)s
+ ) hanging CROSS JOIN LATERAL (
+    SELECT id FROM notifications_notification n
+    WHERE n.provider_id = hanging.provider_id AND n.state IN ('planned', 'sending') AND n.carrier_id IS NULL
+      AND n.due_at <= %(due)s AND n.state = 'planned' AND n.passed_on_at IS NULL
+    ORDER BY n.due_at LIMIT 500
+ ) waiting)
+"""
+
+
+def struggling(now: datetime) -> list[uuid.UUID]:
+    """Return the messages that get through so slowly that the person's next contact method is needed.
+
+    They have been tried for long, or wait for a slot of a provider that hangs.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_STRUGGLING, {"tried": now - PASS_ON_AFTER, "due": now - WAIT_FOR_SLOT})
+        return [pk for (pk,) in cursor.fetchall()]

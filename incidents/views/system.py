@@ -11,6 +11,7 @@ from django.template.defaultfilters import filesizeformat
 from django.views.decorators.http import require_safe
 
 from ilert.common.clock import database_now
+from incidents.watch import breakers
 from incidents.watch.facts import Facts, collect
 from incidents.watch.judge import SETTLED, Problem, ago, judge
 from incidents.watch.models import Audit, Finding, Pulse, Role
@@ -74,6 +75,7 @@ def system(request: HttpRequest) -> HttpResponse:
         "tiles": [_toned(tile, kinds, grave) for tile in _tiles(facts, audit)],
         "processes": [Process(pulse, is_silent(pulse, now)) for pulse in facts.pulses],
         "channels": _channels(facts, problems),
+        "breakers": [breakers.look(provider, now) for provider in facts.providers],
         "recent": Finding.objects.filter(~Q(closed_at=None)).order_by("-closed_at")[:RECENT],
         "audit": audit,
         "version": settings.VERSION,

@@ -20,11 +20,12 @@ from incidents.engine import escalation
 from incidents.engine.bell import PUBLISH_TIMEOUT
 from incidents.models import Event, Outcome, Retention
 from incidents.watch.models import Pulse
-from notifications.models import Attempt, Notification
+from notifications.models import Attempt, Notification, Provider
 
 DELIVERIES_SINCE = timedelta(minutes=10)
 # More attempts than these are not looked at, so that a storm does not slow the look.
 MOST_ATTEMPTS = 4_000
+MOST_PROVIDERS = 50
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ class Facts:
     disk_free: int | None
     # Where the removal of old raw bodies stands; None before its first pass.
     retention: Retention | None = None
+    # Who takes messages, those that fail first.
+    providers: list[Provider] = field(default_factory=list)
     # Pending incidents that nobody is being told about.
     untold: list[int] = field(default_factory=list)
 
@@ -103,6 +106,7 @@ def collect(now: datetime) -> Facts:
         oldest_failed_event=failed["oldest"],
         disk_free=disk_free(),
         retention=Retention.objects.filter(pk=Retention.ONLY).first(),
+        providers=list(Provider.objects.order_by("-failures", "name")[:MOST_PROVIDERS]),
     )
 
 

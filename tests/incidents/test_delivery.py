@@ -193,6 +193,20 @@ def test_those_who_were_told_hear_that_it_is_over(notification, recorder: Record
     assert (last.accept, last.urgent) == (None, False)
 
 
+def test_who_accepted_by_a_message_whose_sender_died_hears_that_it_is_over(
+    notification, recorder: Recorder, alice: User
+) -> None:
+    now = database_now()
+    assert claims.claim(now, 10).notifications
+    outbox.answered(notification.pk, now)
+    services.accept(Incident.objects.get().pk, alice, now)
+    deliver(now + outbox.LEASE + timedelta(seconds=1))
+    assert (recorder.sent, reload(notification).state) == ([], State.CANCELLED)
+    services.resolve(Incident.objects.get().pk, None, database_now())
+    deliver()
+    assert [message.title.partition(":")[0] for _, message in recorder.sent] == ["Resolved"]
+
+
 def test_who_resolves_needs_no_notice(notification, recorder: Recorder, alice: User) -> None:
     deliver()
     services.resolve(Incident.objects.get().pk, alice, database_now())

@@ -89,6 +89,24 @@ def test_a_sender_that_was_killed_lets_the_next_method_start_within_15_seconds(s
     assert recorder.addresses == ["second", "first"]
 
 
+def test_what_waits_for_a_slot_of_a_provider_that_hangs_does_not_wait_for_its_own_try(
+    start, source, recorder: Recorder, monkeypatch
+) -> None:
+    monkeypatch.setattr(claims, "SLOTS", 1)
+    assert claims.claim(start, 10).notifications
+    ask(source, name="behind it")
+    assert outbox.struggling(start + timedelta(seconds=5)) == []
+    tick(start, 7)
+    assert recorder.addresses == ["second", "second"]
+
+
+def test_what_waits_for_a_provider_that_works_is_left_alone(start, source, recorder: Recorder, monkeypatch) -> None:
+    monkeypatch.setattr(claims, "SLOTS", 0)
+    ask(source, name="another")
+    tick(start, 30)
+    assert recorder.addresses == []
+
+
 def test_mail_that_is_only_shown_here_lets_the_next_method_start_at_once(
     start, recorder: Recorder, monkeypatch
 ) -> None:

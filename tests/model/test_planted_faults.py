@@ -7,7 +7,7 @@ import pytest
 from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from incidents.engine import delivery, escalation
+from incidents.engine import composition, escalation
 from incidents.models import Incident, Status
 from tests.model.machine import Machine
 from tests.model.product import Violation
@@ -49,13 +49,13 @@ def plant_next_due_from_now(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def plant_send_without_a_last_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what concerns the incident; that somebody has left is still seen."""
-    look = delivery._why_unwanted
+    look = composition._why_unwanted
 
     def half_a_look(*args: object) -> str:
         reason = look(*args)
         return "" if reason.startswith("Not needed any more") else reason
 
-    monkeypatch.setattr(delivery, "_why_unwanted", half_a_look)
+    monkeypatch.setattr(composition, "_why_unwanted", half_a_look)
 
 
 FAULTS = [

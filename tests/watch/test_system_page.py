@@ -9,6 +9,7 @@ from django.urls import reverse
 from accounts.models import User
 from ilert.common.clock import database_now
 from incidents.watch.models import Audit, Finding, Pulse, Role
+from notifications import breaker
 from notifications.models import Attempt, Notification, Provider
 from tests.html import assert_clean
 
@@ -113,3 +114,25 @@ def test_an_auditor_that_fell_silent_shows(as_alice: Client) -> None:
 
 def test_a_heartbeat_that_is_not_set_up_is_suggested(as_alice: Client) -> None:
     assert "ILERT_HEARTBEAT_URL" in page(as_alice)
+
+
+def test_what_each_breaker_does_is_told_with_since_when_why_and_what_to_do(as_alice: Client) -> None:
+    now = database_now()
+    Provider.objects.create(name="ntfy:ntfy.example.org")
+    assert "Works" in page(as_alice)
+    email = Provider.objects.create(name="email")
+    for _ in range(breaker.LIMIT):
+        assert "Left alone" not in page(as_alice)
+        breaker.record(set(), {"email": ["no answer within 8 s"]}, now)
+    text = page(as_alice)
+    for words in ("Left alone (open)", "no answer within 8 s", "Check the mail server and EMAIL_URL", "next try"):
+        assert words in text
+    email.refresh_from_db()
+    assert email.opened_at == now
+
+    Provider.objects.filter(pk="email").update(open_until=now)
+    assert "One message tries (half-open)" in page(as_alice)
+    breaker.record({"email"}, {}, now)
+    text = page(as_alice)
+    assert "Left alone" not in text
+    assert "no answer within 8 s" not in text

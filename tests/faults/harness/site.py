@@ -22,7 +22,8 @@ from tests.faults.harness.sinks import Sinks
 from tests.faults.running import ROOT, Up, environment
 
 KEPT_LOGS = Path(tempfile.gettempdir()) / "ilert-faults.log"
-_IN_FLIGHT = "SELECT count(*) FROM notifications_notification WHERE state = 'sending'"
+# What a bundle carries is one message with it.
+_IN_FLIGHT = "SELECT count(*) FROM notifications_notification WHERE state = 'sending' AND carrier_id IS NULL"
 # Some seconds old, since new work falls due all the time; and what is tried again later.
 _DUE = """
 SELECT (SELECT count(*) FROM notifications_notification WHERE state IN ('planned', 'sending')
