@@ -188,3 +188,7 @@ class TeamOwnedQuerySet(models.QuerySet[M]):
     @staticmethod
     def _of_others(user: User) -> Q:
         return Q(team__isnull=False) & ~Q(team__in=user.teams.all())
+
+
+# What the app registers with Django besides the models above; it needs them.
+from accounts.api_keys.models import ApiKey  # noqa: E402, F401

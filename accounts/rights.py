@@ -114,6 +114,9 @@ ROUTES = {
     "policy-create": _admins(_POLICIES),
     "policy-edit": _admins(_POLICIES, POLICY),
     "policy-delete": _admins(_POLICIES, POLICY),
+    # REST keys; each sees their own only.
+    "api-keys": OWN,
+    "api-key-revoke": OWN,
     # How people are reached; each sees their own only.
     "profile": OWN,
     "contact-method-add": OWN,
@@ -144,6 +147,10 @@ ROUTES = {
     "metrics": OPEN,
     "healthz": OPEN,
     "readyz": OPEN,
+    # REST.
+    "rest-users": Rule(Level.STAKEHOLDER, Level.ADMIN, _PEOPLE),
+    "rest-users-current": OWN,
+    "rest-user": Rule(Level.STAKEHOLDER, Level.ADMIN, _PEOPLE),
     # The integration key is the credential.
     "events": OPEN,
     "events-api": OPEN,

@@ -1,7 +1,8 @@
-"""Pages of people, teams and the audit log."""
+"""Pages of people, teams, keys and the audit log."""
 
 from django.urls import path
 
+from accounts.api_keys.views import api_key_revoke, api_keys
 from accounts.views import audit, people, teams
 
 urlpatterns = [
@@ -17,4 +18,6 @@ urlpatterns = [
     path("teams/<int:pk>/edit", teams.team_edit, name="team-edit"),
     path("teams/<int:pk>/delete", teams.team_delete, name="team-delete"),
     path("audit-log", audit.audit_log, name="audit-log"),
+    path("profile/api-keys", api_keys, name="api-keys"),
+    path("profile/api-keys/<int:pk>/revoke", api_key_revoke, name="api-key-revoke"),
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from ilert.common.client import client_address, is_trusted_proxy
@@ -32,6 +33,8 @@ class AnyHostForProgramsMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info.startswith(HOST_DOES_NOT_MATTER):
+        # A browser that is signed in sends its cookie, and then the host says whether a page of ours is asking.
+        is_program = settings.SESSION_COOKIE_NAME not in request.COOKIES
+        if is_program and request.path_info.startswith(HOST_DOES_NOT_MATTER):
             request.META["HTTP_HOST"] = "localhost"  # always allowed, see ALLOWED_HOSTS
         return self.get_response(request)

@@ -304,8 +304,15 @@ USE_I18N = False
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PARSER_CLASSES": ["ilert.common.rest.parser.Json"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.api_keys.authentication.BearerKey",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.access.RightsPermission"],
+    "DEFAULT_PAGINATION_CLASS": "ilert.common.rest.paging.KeysetPagination",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "ilert.common.rest.errors.handle",
     "UNAUTHENTICATED_USER": None,
 }
 

@@ -16,6 +16,7 @@ if admin.site.is_registered(Group):  # not when a failed import of this module i
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="incident-list"), name="home"),
+    path("api/v1/", include("ilert.api_urls")),
     path("", include("incidents.urls")),
     path("", include("alertsources.urls")),
     path("", include("oncall.urls")),

@@ -1,0 +1,1 @@
+"""REST keys: a person's own, named, stored hashed only, and revocable."""
