@@ -7,6 +7,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from ilert import views
+from ilert.openapi import SchemaView
 
 # One way to sign in: the admin site sends people to the product's own page, and others away.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -16,6 +17,8 @@ if admin.site.is_registered(Group):  # not when a failed import of this module i
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="incident-list"), name="home"),
+    path("api/v1/schema", SchemaView.as_view(), name="rest-schema"),
+    path("api/docs", views.api_docs, name="api-docs"),
     path("api/v1/", include("ilert.api_urls")),
     path("", include("incidents.urls")),
     path("", include("alertsources.urls")),

@@ -43,6 +43,12 @@ class ExampleForm(forms.Form):
 
 
 @require_safe
+def api_docs(request: HttpRequest) -> HttpResponse:
+    """What the REST API can do, to be read and tried."""
+    return render(request, "api_docs.html")
+
+
+@require_safe
 def styleguide(request: HttpRequest) -> HttpResponse:
     """Show every component with the line that includes it, for those who build on."""
     now = timezone.now()

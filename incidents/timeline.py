@@ -7,6 +7,7 @@ from typing import Any
 
 from accounts.models import User
 from ilert.common import bulk
+from ilert.common.text import MAX_ID
 from incidents.models import Event, Incident, LogEntry, Outcome
 from integrations import EventType
 from notifications.models import Notification
@@ -69,10 +70,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Item:
-    """One line of a timeline, ready to be shown."""
+    """One line of a timeline, ready to be shown. `kind` is an entry's own, or `event.` and what became of an event."""
 
     id: int
     at: datetime
+    kind: str
     icon: str
     tone: str
     sentence: str
@@ -94,15 +96,15 @@ class Item:
         return "sent" if self.state == Notification.State.ACCEPTED else self.state
 
 
-def items(incident: Incident, limit: int = 200) -> list[Item]:
-    """Return the newest `limit` lines of an incident's timeline, newest first."""
+def items(incident: Incident, limit: int = 200, before: int = MAX_ID) -> list[Item]:
+    """Return the newest `limit` lines of an incident's timeline with an id below `before`, newest first."""
     entries = (
-        LogEntry.objects.filter(incident=incident)
+        LogEntry.objects.filter(incident=incident, id__lt=before)
         .select_related("notification__carrier")
         .prefetch_related("notification__attempts", "notification__carrier__attempts")
         .order_by("-id")[:limit]
     )
-    events = Event.objects.filter(incident=incident).defer("body").order_by("-id")[:limit]
+    events = Event.objects.filter(incident=incident, id__lt=before).defer("body").order_by("-id")[:limit]
     lines = [_entry_item(row) for row in entries] + [_event_item(row) for row in events]
     return sorted(lines, key=lambda item: item.id, reverse=True)[:limit]
 
@@ -119,12 +121,12 @@ _EVENT_LOOKS = {
 def _event_item(event: Event) -> Item:
     if event.type == EventType.COMMENT:
         return Item(
-            id=event.pk, at=event.received_at, icon="message-square", tone="neutral", sentence="The tool commented",
-            detail=event.details or event.summary, event=event,
+            id=event.pk, at=event.received_at, kind=f"event.{event.outcome}", icon="message-square",
+            tone="neutral", sentence="The tool commented", detail=event.details or event.summary, event=event,
         )  # fmt: skip
     icon, tone, sentence = _EVENT_LOOKS.get(Outcome(event.outcome), ("circle", "neutral", event.get_outcome_display()))
     return Item(
-        id=event.pk, at=event.received_at, icon=icon, tone=tone, sentence=sentence,
+        id=event.pk, at=event.received_at, kind=f"event.{event.outcome}", icon=icon, tone=tone, sentence=sentence,
         detail=event.reason or event.summary, event=event,
     )  # fmt: skip
 
@@ -166,7 +168,7 @@ def _entry_item(row: LogEntry) -> Item:
         return _notification_item(row, row.notification)
     icon, tone, sentence = _ENTRY_LOOKS[Kind(row.kind)]
     return Item(
-        id=row.pk, at=row.created_at, icon=icon, tone=tone, sentence=sentence.format(**row.data),
+        id=row.pk, at=row.created_at, kind=row.kind, icon=icon, tone=tone, sentence=sentence.format(**row.data),
         actor=row.actor_name, detail=row.data.get("detail", "") or row.data.get("text", ""),
     )  # fmt: skip
 
@@ -193,7 +195,7 @@ def _notification_item(row: LogEntry, notification: Notification) -> Item:
     tone, verb = _NOTIFICATION_LOOKS[_State(notification.state)]
     way = f"by {in_sentence(notification.channel_name)}{_in_which_message(notification)}"
     return Item(
-        id=row.pk, at=notification.finished_at or row.created_at, icon=notification.channel_icon,
+        id=row.pk, at=notification.finished_at or row.created_at, kind=row.kind, icon=notification.channel_icon,
         tone="resolved" if notification.answered_at else tone,
         sentence=f"{notification.user_name} {verb} {what} {way}",
         detail=notification.answer, notification=notification, steps=tuple(_steps(notification)),

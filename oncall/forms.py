@@ -5,16 +5,13 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Q
 from django.http import QueryDict
 
-from accounts.models import Role, Team, User
+from accounts.models import Team
 from oncall.models import EscalationPolicy
-from oncall.services import DEFAULT_TIMEOUT, RuleData
+from oncall.services import DEFAULT_TIMEOUT, MAX_MINUTES, MAX_RULES, RuleData, can_be_asked, check_name
 
 PREFIX = "rules"
-MAX_RULES = 20
-MAX_MINUTES = 1440
 
 
 class PolicyForm(forms.Form):
@@ -34,14 +31,12 @@ class PolicyForm(forms.Form):
 
     def __init__(self, *args: Any, policy: EscalationPolicy | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.policy_id = policy.pk if policy else None
+        self.policy = policy
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
-        candidate = EscalationPolicy(pk=self.policy_id, name=name)
-        candidate._state.adding = self.policy_id is None  # so that a policy does not collide with itself
         try:
-            candidate.validate_constraints()
+            check_name(name, self.policy)
         except ValidationError as error:
             raise ValidationError(error.messages) from error
         return name
@@ -91,10 +86,7 @@ RuleFormSet = forms.formset_factory(
 
 def people(policy: EscalationPolicy | None = None) -> list[tuple[str, str]]:
     """Return who can be chosen: active responders, and whoever the policy names already."""
-    choosable = Q(is_active=True, role__in=(Role.ADMIN, Role.MEMBER))
-    if policy is not None:
-        choosable |= Q(pk__in=User.objects.filter(escalation_rules__policy=policy).values("pk"))
-    users = sorted(User.objects.filter(choosable), key=lambda user: str(user).lower())
+    users = sorted(can_be_asked(policy), key=lambda user: str(user).lower())
     return [(str(user.pk), str(user) if user.is_active else f"{user} (not active)") for user in users]
 
 

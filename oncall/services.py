@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, Q, QuerySet
 
 from accounts import audit
 from accounts.models import Role, Team, User
@@ -12,6 +12,8 @@ from oncall.models import EscalationPolicy, EscalationRule
 
 DEFAULT_POLICY_NAME = "Default"
 DEFAULT_TIMEOUT = 15
+MAX_RULES = 20
+MAX_MINUTES = 1440
 
 
 class PolicyInUse(Exception):
@@ -24,6 +26,21 @@ class RuleData:
 
     escalation_timeout: int
     user_ids: list[int]
+
+
+def can_be_asked(policy: EscalationPolicy | None = None) -> QuerySet[User]:
+    """Return who a rule may name: active responders, and whoever `policy` names already."""
+    choosable = Q(is_active=True, role__in=(Role.ADMIN, Role.MEMBER))
+    if policy is not None:
+        choosable |= Q(pk__in=User.objects.filter(escalation_rules__policy=policy).values("pk"))
+    return User.objects.filter(choosable)
+
+
+def check_name(name: str, policy: EscalationPolicy | None) -> None:
+    """Raise ValidationError when another policy than `policy` has this name."""
+    candidate = EscalationPolicy(pk=policy.pk if policy else None, name=name)
+    candidate._state.adding = policy is None  # so that a policy does not collide with itself
+    candidate.validate_constraints()
 
 
 @transaction.atomic

@@ -6,6 +6,9 @@ from typing import Any
 # PostgreSQL refuses NUL and lone surrogates in text and jsonb.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
+# Larger numbers than the database has are no ids.
+MAX_ID = 2**63 - 1
+
 
 def clean(text: str) -> str:
     """Return `text` with what PostgreSQL cannot store replaced by the replacement character."""

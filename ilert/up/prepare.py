@@ -122,9 +122,9 @@ def static_stamp() -> str:
     digest = hashlib.sha256()
     for lock in sorted((base / "requirements").glob("*.txt")):
         digest.update(lock.read_bytes())
-    digest.update(repr((settings.INSTALLED_APPS, settings.STORAGES, settings.STATIC_URL, str(base))).encode())
+    parts = (settings.INSTALLED_APPS, settings.STATICFILES_DIRS, settings.STORAGES, settings.STATIC_URL, str(base))
+    digest.update(repr(parts).encode())
     own = [Path(config.path) / "static" for config in apps.get_app_configs()]
-    own += [Path(entry) for entry in settings.STATICFILES_DIRS if isinstance(entry, (str, os.PathLike))]
     for directory in own:
         if "site-packages" in directory.parts:
             continue

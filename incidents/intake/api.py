@@ -55,5 +55,9 @@ def _received(request: Request, integration: str, key: str) -> Answer:
 @csrf_exempt
 def unknown_path(request: HttpRequest) -> JsonResponse:
     """Say in JSON that an address below /api/ does not exist: programs read it, and they cannot read a page."""
-    answer = error(404, "NOT_FOUND", "There is nothing at this address. Webhooks go to /api/v1/events/<tool>/<key>.")
+    answer = error(
+        404,
+        "NOT_FOUND",
+        "There is nothing at this address. /api/docs says what there is; webhooks go to /api/v1/events/<tool>/<key>.",
+    )
     return JsonResponse(answer.content, status=answer.status)

@@ -10,6 +10,8 @@ from django.urls import reverse
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from accounts.api_keys.models import ApiKey
+from accounts.api_keys.services import create_api_key
 from accounts.models import Role, Team, User
 from accounts.rights import LEVELS, NAMESPACES, ROUTES, SAFE_METHODS, Level, rule_of
 from alertsources.models import AlertSource
@@ -20,7 +22,7 @@ from tests.accounts.routes import Route, all_routes, fixed_variables, product_ro
 from tests.conftest import NOW
 
 # Their objects belong to one person, whatever the role.
-PERSONAL = {"contact-method-test", "contact-method-delete"}
+PERSONAL = {"contact-method-test", "contact-method-delete", "api-key-revoke"}
 # The address or the body holds the credential, so that a forged form could not be sent.
 WITHOUT_CSRF = {"incident-link-accept", "events", "events-api", "api-unknown"}
 # Opened by a key of their own, which the table cannot know.
@@ -36,6 +38,7 @@ class World:
     source: AlertSource
     incident: Incident
     method: ContactMethod
+    key: ApiKey
 
     def variables(self) -> dict[str, dict[str, Any]]:
         known = {name: {"pk": self._about(rule.about)} for name, rule in ROUTES.items() if rule.about}
@@ -44,6 +47,8 @@ class World:
         known |= {name: {"pk": self.method.user_id} for name in about_people}
         team = Team.objects.get(name="Red")
         known |= {name: {"pk": team.pk} for name in ("team-detail", "team-edit", "team-delete")}
+        known["api-key-revoke"] = {"pk": self.key.pk}
+        known["rest-user"] = {"pk": self.method.user_id}
         known["source-event"] = {"pk": self.source.pk, "event_pk": self.incident.events.get().pk}
         return known | fixed_variables()
 
@@ -65,7 +70,8 @@ def world(source: AlertSource, alice: User, bob: User, charlie: User) -> World:
     source.escalation_policy.save()
     incident = send_test_event(source, alice, NOW)
     viewers = {"signed out": None, "stakeholder": charlie, "member": bob, "admin": alice, "other team": dora}
-    return World(viewers, source, incident, bob.contact_methods.get())
+    key, _ = create_api_key(bob, "Bob's", NOW)
+    return World(viewers, source, incident, bob.contact_methods.get(), key)
 
 
 def _client(route: Route, viewer: User | None) -> Client:

@@ -1,5 +1,6 @@
 """Clients that sign in by key, as scripts do."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +19,14 @@ class Api(Client):
         super().__init__(headers={"Authorization": f"Bearer {self.text}"})
 
     def generic(self, method: str, path: str, data: Any = "", content_type: str = "application/json", **more: Any):
-        return super().generic(method, f"/api/v1{path}", data, content_type, **more)
+        body = data if isinstance(data, str | bytes) else json.dumps(data)
+        return super().generic(method, f"/api/v1{path}", body, content_type, **more)
+
+    def post(self, path: str, data: Any = "") -> Any:
+        return self.generic("POST", path, data)
+
+    def put(self, path: str, data: Any = "") -> Any:
+        return self.generic("PUT", path, data)
 
 
 @pytest.fixture

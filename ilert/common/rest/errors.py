@@ -4,8 +4,9 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
-from django.db import InterfaceError, InternalError, OperationalError
+from django.db import IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -39,7 +40,7 @@ class Conflict(exceptions.APIException):
 def handle(error: Exception, context: dict[str, Any]) -> Response:
     """Answer for an exception of a view. A fault of ours is never a 4xx."""
     set_rollback()
-    if isinstance(error, Http404):
+    if isinstance(error, Http404 | ObjectDoesNotExist):
         error = exceptions.NotFound(str(error) or None)
     elif isinstance(error, DjangoPermissionDenied):
         error = exceptions.PermissionDenied(str(error) or None)
@@ -50,6 +51,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
     if isinstance(error, OperationalError | InterfaceError | InternalError):
         logger.error("the REST API has no database: %s", error)
         return answer(503, "UNAVAILABLE", "The database cannot be used now. Try again.", RETRY_AFTER)
+    if isinstance(error, IntegrityError):
+        # Everything was checked before; what the database refuses now has changed in between.
+        return answer(409, "CONFLICT", "Somebody changed what this depends on at the same moment. Look at it again.")
     logger.error("a fault of the REST API", exc_info=error)
     return answer(500, "INTERNAL", "A fault of ilert's own. The log has the details.")
 
@@ -72,14 +76,21 @@ def _sentences(detail: Any, place: str) -> Iterator[tuple[str, str]]:
     """Yield each sentence with the place it is about, such as `escalationRules[0].users`."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            here = place if name == "non_field_errors" else f"{place}.{name}" if place else str(name)
-            yield from _sentences(inner, here)
+            yield from _sentences(inner, _within(place, name))
     elif isinstance(detail, list):
         for index, inner in enumerate(detail):
             nested = isinstance(inner, dict | list)
             yield from _sentences(inner, f"{place}[{index}]" if nested else place)
     else:
         yield place, str(detail)
+
+
+def _within(place: str, name: str | int) -> str:
+    if name == "non_field_errors":
+        return place
+    if isinstance(name, int):  # a place in a list
+        return f"{place}[{name}]"
+    return f"{place}.{name}" if place else name
 
 
 def _refused(error: exceptions.APIException) -> Response:

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Model
 from rest_framework import serializers
 
-MAX_ID = 2**63 - 1
+from ilert.common.text import MAX_ID
 
 
 class Strict(serializers.Serializer[Any]):
@@ -26,7 +25,7 @@ class Strict(serializers.Serializer[Any]):
 
 
 class IdField(serializers.IntegerField):
-    """The id of something. Larger numbers than the database has are no ids."""
+    """The id of something."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=1, max_value=MAX_ID, **kwargs)
@@ -57,7 +56,3 @@ class WordField(serializers.ChoiceField):
 
     def to_representation(self, value: Any) -> Any:
         return str(value).upper()
-
-
-def reference(item: Model | None) -> dict[str, Any] | None:
-    return {"id": item.pk, "name": str(item)} if item else None
