@@ -22,7 +22,7 @@ class AlertSourceViews(Resource[AlertSource]):
     ascending = True
 
     def get_queryset(self) -> QuerySet[AlertSource]:
-        sources = AlertSource.objects.visible_to(viewer(self.request)).select_related("escalation_policy")
+        sources = AlertSource.objects.visible_to(viewer(self.request)).select_related("escalation_policy", "team")
         # Decrypting a key that is not shown would cost time, and an error if its encryption key were lost.
         return sources if self._shows_keys else sources.defer("integration_key")
 
@@ -34,14 +34,17 @@ class AlertSourceViews(Resource[AlertSource]):
         return viewer(self.request).is_admin
 
     def make(self, data: dict[str, Any]) -> AlertSource:
-        source = services.create_source(
-            data["name"], data["integration_type"], data["escalation_policy"], _options(data)
+        return services.create_source(
+            data["name"],
+            data["integration_type"],
+            data["escalation_policy"],
+            _options(data),
+            team=data["team"],
+            active=data["active"],
         )
-        if not data["active"]:
-            services.set_active(source, False)
-        return source
 
     def change(self, item: AlertSource, data: dict[str, Any]) -> None:
+        item.team = data["team"]
         services.update_source(
             item,
             name=data["name"],

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 import integrations
 from accounts.access import viewer
+from accounts.serializers import TeamField
 from alertsources.models import AUTO_RESOLUTION_CHOICES, AlertSource, Grouping, Priority
 from ilert.common.rest.serializers import IdField, RefSerializer, Strict, WordField
 from oncall.models import EscalationPolicy
@@ -45,6 +46,7 @@ class AlertSourceSerializer(Strict):
         },
     )
     escalationPolicy = RefSerializer(source="escalation_policy")
+    team = TeamField()
     active = serializers.BooleanField(default=True)
     incidentPriorityRule = WordField(Priority.choices, source="priority", default=Priority.HIGH)
     autoResolutionTimeout = SilenceField(source="auto_resolution_minutes", allow_null=True, default=None)

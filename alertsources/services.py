@@ -40,11 +40,14 @@ def create_source(
     integration_type: str,
     escalation_policy: EscalationPolicy,
     options: Options | None = None,
+    *,
     team: Team | None = None,
+    active: bool = True,
 ) -> AlertSource:
     """Create a source with a new integration key."""
     integration = integrations.by_type(integration_type)
     source = AlertSource(name=name, integration_type=integration_type, escalation_policy=escalation_policy, team=team)
+    source.active = active
     _set_options(source, options or Options())
     source.set_key(keys.generate(integration.key_infix))
     source.save()
@@ -86,7 +89,7 @@ def create_source_and_policy(
     team: Team | None = None,
 ) -> AlertSource:
     """Create a source together with a new policy that asks `asked`: both or none."""
-    return create_source(name, integration_type, create_policy_asking(policy_name, asked), options, team)
+    return create_source(name, integration_type, create_policy_asking(policy_name, asked), options, team=team)
 
 
 def update_source(

@@ -70,7 +70,7 @@ def _create(form: SourceForm, integration: integrations.Integration, viewer: Use
             options,
             team=form.cleaned_data["team"],
         )
-    return services.create_source(name, integration.type, form.policy(), options, team)
+    return services.create_source(name, integration.type, form.policy(), options, team=team)
 
 
 @require_safe

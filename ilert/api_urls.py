@@ -31,7 +31,7 @@ urlpatterns = [
         name="rest-incident-notifications",
     ),
     path("on-calls", OnCallViews.as_view({"get": "list"}), name="rest-on-calls"),
-    path("users", UserViews.as_view({"get": "list"}), name="rest-users"),
+    path("users", UserViews.as_view({**MANY}), name="rest-users"),
     path("users/current", UserViews.as_view({"get": "current"}), name="rest-users-current"),
     path("users/<int:pk>", UserViews.as_view({"get": "retrieve"}), name="rest-user"),
 ]

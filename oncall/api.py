@@ -22,7 +22,9 @@ from oncall.serializers import OnCallSerializer, PolicySerializer
 
 def _policies(viewer: User) -> QuerySet[EscalationPolicy]:
     visible = EscalationPolicy.objects.visible_to(viewer)
-    return visible.prefetch_related("rules", Prefetch("rules__users", User.objects.order_by("pk")))
+    return visible.select_related("team").prefetch_related(
+        "rules", Prefetch("rules__users", User.objects.order_by("pk"))
+    )
 
 
 class PolicyViews(Resource[EscalationPolicy]):
@@ -39,6 +41,7 @@ class PolicyViews(Resource[EscalationPolicy]):
         return services.create_policy(**data)
 
     def change(self, item: EscalationPolicy, data: dict[str, Any]) -> None:
+        item.team = data.pop("team")
         services.update_policy(item, **data)
 
     def remove(self, item: EscalationPolicy) -> None:

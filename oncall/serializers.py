@@ -5,6 +5,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from rest_framework import serializers
 
+from accounts.serializers import TeamField
 from ilert.common.rest.serializers import IdField, RefSerializer, Strict
 from oncall.models import EscalationPolicy
 from oncall.services import MAX_MINUTES, MAX_RULES, RuleData, can_be_asked, check_name
@@ -27,6 +28,8 @@ class PolicySerializer(Strict):
     frequency = serializers.IntegerField(
         min_value=1, max_value=9, default=1, help_text="Rounds in all; it counts when the policy repeats."
     )
+
+    team = TeamField()
 
     def validate_name(self, name: str) -> str:
         try:

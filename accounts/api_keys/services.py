@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
+from accounts import audit
 from accounts.api_keys.models import ApiKey
 from accounts.models import User
 
@@ -28,6 +29,7 @@ def create_api_key(user: User, name: str, now: datetime) -> tuple[ApiKey, str]:
             key = ApiKey.objects.create(
                 user=user, name=name, prefix=text[:SHOWN], key_hash=digest(text), created_at=now
             )
+            audit.created(key)
     except IntegrityError as error:
         raise NameTaken from error
     return key, text
@@ -36,8 +38,9 @@ def create_api_key(user: User, name: str, now: datetime) -> tuple[ApiKey, str]:
 def revoke_api_key(key: ApiKey, now: datetime) -> None:
     """End a key at once and for ever. It stays in the list, so that people see until when it worked."""
     if key.revoked_at is None:
-        key.revoked_at = now
-        key.save(update_fields=["revoked_at"])
+        with audit.changing(key, "revoked"):
+            key.revoked_at = now
+            key.save(update_fields=["revoked_at"])
 
 
 def find_api_key(text: str) -> ApiKey | None:

@@ -11,10 +11,12 @@ from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 
+import accounts.api_keys.services
 import accounts.services
 import alertsources.services
 import notifications.services
 import oncall.services
+from accounts.api_keys.services import create_api_key, revoke_api_key
 from accounts.models import AuditEntry, Team, User
 from alertsources.models import AlertSource
 from alertsources.services import Options
@@ -23,7 +25,13 @@ from oncall.services import RuleData
 from tests.conftest import NOW
 from tests.html import assert_clean
 
-SERVICES = (accounts.services, alertsources.services, notifications.services, oncall.services)
+SERVICES = (
+    accounts.services,
+    accounts.api_keys.services,
+    alertsources.services,
+    notifications.services,
+    oncall.services,
+)
 SOURCE, POLICY, PERSON, METHOD, TEAM = "alert source", "escalation policy", "person", "contact method", "team"
 
 
@@ -36,6 +44,7 @@ class Cast:
         self.empty = EscalationPolicy.objects.create(name="Empty")
         self.method = bob.contact_methods.get()
         self.team = Team.objects.create(name="Blue")
+        self.key, _ = create_api_key(bob, "Bob's", NOW)
 
     def update_policy(self) -> None:
         oncall.services.update_policy(
@@ -79,6 +88,8 @@ WRITES: dict[str, tuple[Callable[[Cast], Any], list[str]]] = {
         [TEAM],
     ),
     "accounts.delete_team": (lambda cast: accounts.services.delete_team(cast.team), [TEAM]),
+    "accounts.create_api_key": (lambda cast: create_api_key(cast.bob, "CI", NOW), ["API key"]),
+    "accounts.revoke_api_key": (lambda cast: revoke_api_key(cast.key, NOW), ["API key"]),
     "alertsources.create_source": (
         lambda cast: alertsources.services.create_source("Web", "SEMATEXT", cast.policy),
         [SOURCE],
@@ -117,6 +128,11 @@ OTHERS = {
     "notifications.send_test",
     "notifications.warnings_for",
     "notifications.methods_for",
+    "accounts.digest",
+    "accounts.find_api_key",
+    "accounts.note_use",
+    "oncall.can_be_asked",
+    "oncall.check_name",
     "oncall.snapshot",
     "oncall.replace_rules",
 }

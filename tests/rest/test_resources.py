@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from accounts.models import Team, User
+from accounts.models import AuditEntry, Team, User
 from alertsources.models import AlertSource
 from alertsources.services import create_source
 from incidents.trial import send_test_event
+from notifications.models import OutboxMail
 from oncall.models import EscalationPolicy
 from oncall.services import RuleData, create_policy
 from tests.conftest import NOW
@@ -40,7 +41,7 @@ def test_a_source_is_created_with_key_and_url(alices: Api, policy: EscalationPol
     found = answer.json()
     assert found == {
         "id": source.pk, "name": "Nagios", "integrationType": "SEMATEXT", "active": True,
-        "escalationPolicy": {"id": policy.pk, "name": "Default"}, "incidentPriorityRule": "HIGH",
+        "escalationPolicy": {"id": policy.pk, "name": "Default"}, "team": None, "incidentPriorityRule": "HIGH",
         "autoResolutionTimeout": None, "grouping": "KEY", "rateLimit": None, "burstLimit": None,
         "integrationKey": source.integration_key, "integrationUrl": source.integration_url,
         "createdAt": found["createdAt"],
@@ -61,6 +62,23 @@ def test_what_was_got_can_be_put_back_changed(alices: Api, source: AlertSource) 
     assert answer.json() == changed == alices.get(f"/alert-sources/{source.pk}").json()
     source.refresh_from_db()
     assert (source.auto_resolution_minutes, source.priority, source.rate_limit) == (120, "low", 7)
+
+
+def test_each_write_leaves_one_row_of_the_log(alices: Api, alice: User, policy: EscalationPolicy) -> None:
+    team = Team.objects.create(name="Blue")
+    made = alices.post("/alert-sources", source_data(policy, active=False, team={"id": team.pk})).json()
+    assert (made["active"], made["team"]) == (False, {"id": team.pk, "name": "Blue"})
+    assert alices.put(f"/alert-sources/{made['id']}", made | {"team": None}).json()["team"] is None
+    alices.delete(f"/alert-sources/{made['id']}")
+    alices.post("/escalation-policies", policy_data((5, [alice.pk]), team={"id": team.pk}))
+    rows = AuditEntry.objects.order_by("pk").filter(actor=alice)
+    assert list(rows.values_list("verb", "object_type", "actor_name")) == [
+        ("created", "alert source", "Alice"),
+        ("changed", "alert source", "Alice"),
+        ("deleted", "alert source", "Alice"),
+        ("created", "escalation policy", "Alice"),
+    ]
+    assert "team.id" in wrong(alices.post("/alert-sources", source_data(policy, team={"id": 999})))
 
 
 def test_put_replaces_all(alices: Api, source: AlertSource, policy: EscalationPolicy) -> None:
@@ -206,6 +224,24 @@ def test_on_calls_say_who_is_asked_when(alices: Api, alice: User, bob: User, pol
         (2, 10, "Bob"),
     ]
     assert len(alices.get("/on-calls").json()) == 3
+
+
+# People
+
+
+def test_an_admin_invites_somebody(alices: Api, bobs: Api) -> None:
+    answer = alices.post("/users", {"email": "new@example.org", "name": "New", "role": "STAKEHOLDER"})
+    person = User.objects.get(email="new@example.org")
+    assert answer.status_code == 201, answer.text
+    assert answer["Location"].endswith(f"/api/v1/users/{person.pk}")
+    assert (person.role, person.has_usable_password()) == ("stakeholder", False)
+    mail = OutboxMail.objects.get()
+    assert "new@example.org" in mail.recipients
+    assert bobs.get(f"/users/{person.pk}").json() == answer.json()
+    assert list(wrong(alices.post("/users", {"email": "NEW@example.org"}))) == ["email"]
+    assert list(wrong(alices.post("/users", {"email": "no"}))) == ["email"]
+    assert "role" in wrong(alices.post("/users", {"email": "x@example.org", "role": "GOD"}))
+    assert bobs.post("/users", {"email": "x@example.org"}).status_code == 403
 
 
 # Pages of lists
