@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 
@@ -32,7 +32,7 @@ ERROR = {
 class SchemaView(SpectacularAPIView):
     """The document itself, as JSON, or as YAML where that is asked for (`?format=yaml`)."""
 
-    renderer_classes = [OpenApiJsonRenderer, OpenApiYamlRenderer]
+    renderer_classes = [OpenApiJsonRenderer2, OpenApiYamlRenderer]
     authentication_classes: list[Any] = []
     permission_classes = [RightsPermission]
 
