@@ -8,23 +8,73 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
+from typing import Protocol as Interface
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 HEAD_DEADLINE = 5.0
 """Seconds for a request's line and headers, from the connection or from their first byte."""
 BODY_DEADLINE = 10.0
 """Seconds for a body that no application gives less."""
+EXPRESS_DEADLINE = 4.0
+"""Seconds for a body that goes the short way."""
 NEVER = float("inf")
+
+Header = tuple[bytes, bytes]
+Reply = Callable[[int, list[Header], bytes], None]
+
+
+class Parcel(Interface):
+    """A request whose body is on its way."""
+
+    def take(self, body: bytes, reply: Reply) -> None: ...
+
+
+class Express(Interface):
+    """A short way for ordinary requests: without a task, from a whole body to a whole answer."""
+
+    def admit(self, method: bytes, target: bytes, headers: Iterable[Header]) -> Parcel | None: ...
+
+
+class ExpressCycle:
+    """A request on the short way, in the place of uvicorn's cycle; it uses and changes the public attributes."""
+
+    def __init__(self, protocol: Protocol, parcel: Parcel, *, keep_alive: bool) -> None:
+        self.body = bytearray()
+        self.more_body = True
+        self.response_complete = False
+        self.disconnected = False
+        self.keep_alive = keep_alive
+        self.message_event = self
+        self._protocol = protocol
+        self._parcel: Parcel | None = parcel
+
+    def set(self) -> None:
+        """Go on: something has come, or the connection has ended. What uvicorn calls an event, for its own tasks."""
+        if not self.more_body and not self.disconnected and self._parcel:
+            parcel, self._parcel = self._parcel, None
+            parcel.take(bytes(self.body), self._reply)
+
+    def _reply(self, status: int, headers: list[Header], body: bytes) -> None:
+        self.response_complete = True
+        if not self.disconnected and not self._protocol.transport.is_closing():
+            self._protocol.send_whole(status, headers, body, keep_alive=self.keep_alive)
 
 
 class Protocol(HttpToolsProtocol):
     """One connection. `deadline` is when it is closed, if what is expected has not come."""
 
     deadline = NEVER
+    _on_its_way: ExpressCycle | None = None
+    """The request on the short way whose body is coming."""
+
+    def __init__(self, *settings: Any, **more: Any) -> None:
+        super().__init__(*settings, **more)
+        self._express: Express | None = getattr(self.app, "express", None)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -47,20 +97,49 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        if not self.parser.should_upgrade():
+        if self.parser.should_upgrade():
+            return
+        if not self._goes_express():
             self.deadline = self.loop.time() + BODY_DEADLINE
             super().on_headers_complete()
+
+    def _goes_express(self) -> bool:
+        """Take the short way, if it is there for this request, and nobody before it waits."""
+        if self._express is None or not (self.cycle is None or self.cycle.response_complete):
+            return False
+        parcel = self._express.admit(self.parser.get_method(), self.url, self.headers)
+        if parcel is None:
+            return False
+        self.deadline = self.loop.time() + EXPRESS_DEADLINE
+        keep_alive = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
+        self._on_its_way = ExpressCycle(self, parcel, keep_alive=keep_alive)
+        self.cycle = self._on_its_way  # type: ignore[assignment]
+        return True
+
+    def send_whole(self, status: int, headers: list[Header], body: bytes, *, keep_alive: bool) -> None:
+        """Answer a request at once."""
+        parts = [STATUS_LINE[status]]
+        for name, value in (*self.server_state.default_headers, *headers):
+            parts += (name, b": ", value, b"\r\n")
+            # A server that is leaving says so to everybody.
+            keep_alive = keep_alive and name != b"connection"
+        parts += (b"\r\n" if keep_alive else b"connection: close\r\n\r\n", body)
+        self.transport.write(b"".join(parts))
+        if not keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
             self.deadline = NEVER
+            self._on_its_way = None
             super().on_message_complete()
 
     def end_if_late(self, now: float) -> None:
         """Close the connection if its deadline is over."""
         if now < self.deadline or self.transport.is_closing():
             return
-        if self.cycle and not self.cycle.response_complete:
+        if self.cycle and not self.cycle.response_complete and not self._on_its_way:
             # Its answer may have begun, or others before it are still being answered.
             self.transport.close()
             return

@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from asyncio import Future
-from typing import Any
+from collections.abc import Callable
 
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -21,7 +21,7 @@ from django.db.utils import load_backend
 
 from alertsources.models import AlertSource
 from alertsources.services import find_by_keys
-from incidents.intake.answers import Answer
+from incidents.intake.answers import Answer, unavailable
 from incidents.intake.batch import Request
 from incidents.intake.commit import commit
 from incidents.intake.waiting import Waiting, WaitingRoom
@@ -35,10 +35,6 @@ CUT_AFTER = 15.0
 LOOK_EVERY = 0.25
 
 
-class Late(Exception):
-    """The database has not answered in time. What became of the request is not known."""
-
-
 class Committer:
     """Belongs to one event loop, where everything but `_run` and what it calls happens."""
 
@@ -46,8 +42,8 @@ class Committer:
         self._loop = asyncio.get_running_loop()
         self._room = WaitingRoom()
         self._lookups: dict[str, list[Future[AlertSource | None]]] = {}
-        # Who waits, and until when.
-        self._open: dict[Future[Any], float] = {}
+        # Those who wait for an answer.
+        self._open: set[Waiting] = set()
         self._lock = threading.Lock()
         self._work = threading.Event()
         self._is_rung = False
@@ -76,26 +72,25 @@ class Committer:
     def is_half_full(self) -> bool:
         return self._room.is_half_full()
 
-    def look_up(self, key: str, since: float) -> "Future[AlertSource | None]":
-        """Return the future source of a key; Late if it takes too long since the end of the request's body."""
+    def look_up(self, key: str) -> "Future[AlertSource | None]":
+        """Return the future source of a key, for callers who wait no longer than they may."""
         future: Future[AlertSource | None] = self._loop.create_future()
         with self._lock:
             self._lookups.setdefault(key, []).append(future)
-        self._expect(future, since)
+        self._ring_soon()
         return future
 
-    def submit(self, request: Request, since: float) -> "Future[Answer]":
-        """Return the future answer of a request: when it is committed. Late if that takes too long."""
-        future: Future[Answer] = self._loop.create_future()
+    def submit(self, request: Request, since: float, reply: Callable[[Answer], None]) -> None:
+        """Commit a request, and then call `reply`; a request that takes too long `since` its end is answered 503."""
+        waiting = Waiting(request, reply, since + DEADLINE)
         with self._lock:
-            self._room.enter(Waiting(request, future))
-        self._expect(future, since)
-        return future
+            self._room.enter(waiting)
+        self._open.add(waiting)
+        self._ring_soon()
 
-    def _expect(self, future: "Future[Any]", since: float) -> None:
-        self._open[future] = since + DEADLINE
+    def _ring_soon(self) -> None:
+        """Once for all that this turn of the loop has read, so that they form one batch."""
         if not self._is_rung:
-            # Once for all that this turn of the loop has read, so that they form one batch.
             self._is_rung = True
             self._loop.call_soon(self._ring)
 
@@ -106,9 +101,9 @@ class Committer:
     def _look_around(self) -> None:
         """Answer those who have waited too long, and cut off a database that is gone."""
         now = time.monotonic()
-        for future in [future for future, until in self._open.items() if until < now]:
-            del self._open[future]
-            future.set_exception(Late())
+        late = [waiting for waiting in self._open if waiting.until < now]
+        # What became of them is not known.
+        self._deliver([(waiting, unavailable()) for waiting in late])
         if self._busy_for() > CUT_AFTER:
             self._cut_off()
         self._watch = self._loop.call_later(LOOK_EVERY, self._look_around)
@@ -124,10 +119,24 @@ class Committer:
         with contextlib.suppress(Exception), socket.socket(fileno=os.dup(self._connection.connection.fileno())) as end:
             end.shutdown(socket.SHUT_RDWR)
 
-    def _deliver(self, done: "list[tuple[Future[Any], Any]]") -> None:
-        for future, result in done:
-            if self._open.pop(future, None) is not None and not future.done():
-                future.set_result(result)
+    def _deliver(self, done: list[tuple[Waiting, Answer]]) -> None:
+        for waiting, answer in done:
+            if not waiting.is_answered:
+                waiting.is_answered = True
+                self._open.discard(waiting)
+                self._reply(waiting, answer)
+
+    def _reply(self, waiting: Waiting, answer: Answer) -> None:
+        try:
+            waiting.reply(answer)
+        except Exception:
+            # One connection's trouble is not the others'.
+            logger.exception("an answer could not be given")
+
+    def _deliver_lookups(self, done: "list[tuple[Future[AlertSource | None], AlertSource | None]]") -> None:
+        for future, source in done:
+            if not future.done():
+                future.set_result(source)
 
     # In the thread
 
@@ -166,15 +175,15 @@ class Committer:
         except Exception as problem:
             logger.error("keys could not be looked up: %s", problem)
             self._connection.close()
-            return  # they are answered when they are late
+            return  # nobody waits longer than he may
         done = [(future, found.get(key)) for key, futures in lookups.items() for future in futures]
-        self._loop.call_soon_threadsafe(self._deliver, done)
+        self._loop.call_soon_threadsafe(self._deliver_lookups, done)
 
     def _commit_all(self, batch: list[Waiting]) -> None:
         if not batch:
             return
         # Nobody waits for some any more: they were told to send again.
-        wanted = [waiting for waiting in batch if not waiting.answer.done()]
+        wanted = [waiting for waiting in batch if not waiting.is_answered]
         try:
             answers = commit([waiting.request for waiting in wanted])
         finally:
@@ -182,8 +191,7 @@ class Committer:
                 self._room.leave(batch)
         if any(answer.status == 503 for answer in answers):
             self._connection.close()
-        done = [(waiting.answer, answer) for waiting, answer in zip(wanted, answers, strict=True)]
-        self._loop.call_soon_threadsafe(self._deliver, done)
+        self._loop.call_soon_threadsafe(self._deliver, list(zip(wanted, answers, strict=True)))
 
 
 def own_connection() -> BaseDatabaseWrapper:

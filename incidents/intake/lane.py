@@ -5,24 +5,24 @@ key is known from a moment ago, and its commit is shared with all who wait.
 """
 
 import asyncio
-import json
 import logging
 import re
 import sys
 import time
+from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 
-from alertsources.cache import KnownKeys
 from alertsources.models import AlertSource
 from ilert.common.client import client_address
 from incidents.intake import admission
-from incidents.intake.answers import Answer, error, over_rate, overloaded, too_large, unavailable
-from incidents.intake.committer import Committer, Late
-from incidents.intake.limits import rates
-from incidents.intake.unknown_keys import unknown_keys
+from incidents.intake.answers import Answer, encoded, error, too_large, unavailable
+from incidents.intake.committer import DEADLINE
+from incidents.intake.desk import Desk
+from incidents.intake.express import Express
 from integrations import Integration, Payload
 
 logger = logging.getLogger(__name__)
@@ -37,9 +37,6 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 PATH = re.compile(r"/api/(?:v1/)?events(?:/([^/]+)/([^/]+))?/?")
 BODY_DEADLINE = 4.0
 """Seconds for a whole body."""
-HOLD = 0.25
-"""Seconds that a refusal is held back: a sender that waits for its answers sends fewer of them."""
-MAX_HELD = 1000
 # The committer's thread and the event loop take turns; Python's own 5 ms are as long as a whole commit.
 SWITCH_INTERVAL = 0.0005
 
@@ -49,11 +46,12 @@ class Disconnected(Exception):
 
 
 class Lane:
+    """`express` is its short cut, for a server that can use it."""
+
     def __init__(self, application: Application) -> None:
         self._application = application
-        self._known = KnownKeys()
-        self._running: Committer | None = None
-        self._held = 0
+        self._desk = Desk()
+        self.express = Express(self._desk)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (path := PATH.fullmatch(scope["path"])):
@@ -61,7 +59,7 @@ class Lane:
                 answer = await self._answer(scope, receive, path[1] or "", path[2] or "")
             except Disconnected:
                 return
-            except Late:
+            except TimeoutError:
                 answer = unavailable()
             except Exception:
                 logger.exception("an event could not be taken")
@@ -81,76 +79,53 @@ class Lane:
 
     def close(self) -> None:
         """Commit what is there, and end the committer."""
-        if self._running:
-            self._running.stop()
-            self._running = None
-
-    @property
-    def _committer(self) -> Committer:
-        if self._running is None:
-            self._running = Committer()
-        return self._running
+        self._desk.close()
 
     async def _answer(self, scope: Scope, receive: Receive, slug: str, key: str) -> Answer:
         integration = admission.admit(slug, scope["method"])
         if isinstance(integration, Answer):
             return integration
-        source = self._known.get(key) if key else None
-        # Before the body is read: to refuse must cost much less than to take.
-        if refusal := self._refusal(source):
+        # Before the body is read.
+        if refusal := self._desk.refusal(self._desk.known(key) if key else None):
             return await self._hold_back(refusal)
         payload = await _payload(scope, receive)
         if isinstance(payload, Answer):
             return payload
+        return await self._taken(integration, key, payload, scope)
+
+    async def _taken(self, integration: Integration, key: str, payload: Payload, scope: Scope) -> Answer:
         since = time.monotonic()
         found = key or admission.key_inside(integration, payload)
         if isinstance(found, Answer):
             return found
-        known = self._known.get(found)
-        if known is None:
-            address = _address(scope)
-            if refusal := admission.look_up_allowed(address):
-                return await self._hold_back(refusal)
-            known = await self._look_up(found, address, since)
-        return await self._take(integration, known, payload, since)
-
-    async def _look_up(self, key: str, address: str, since: float) -> AlertSource | None:
-        source = await self._committer.look_up(key, since)
-        if source is None:
-            unknown_keys.miss(address)
-        elif source.active:
-            self._known.put(key, source)
-        return source
-
-    async def _take(
-        self, integration: Integration, source: AlertSource | None, payload: Payload, since: float
-    ) -> Answer:
+        source = self._desk.known(found) or await self._look_up(found, _address(scope))
+        if isinstance(source, Answer):
+            return source
         refusal = admission.check(source, integration)
         if source is None or refusal:
             return refusal or unavailable()
-        if self._committer.is_full_for(source.pk):
-            return await self._hold_back(overloaded())
-        request = admission.read(source, payload)
-        if rates.over(source.pk, request.size) and self._committer.is_half_full():
-            rates.refused(source.pk, request.size)
-            return await self._hold_back(over_rate(rates.retry_after(source.pk)))
-        return await self._committer.submit(request, since)
+        return await _answered(partial(self._desk.take, source, payload, since))
 
-    def _refusal(self, source: AlertSource | None) -> Answer | None:
-        if self._committer.is_stuck:
-            return unavailable()
-        if source and self._committer.is_full_for(source.pk):
-            return overloaded()
-        return None
+    async def _look_up(self, key: str, address: str) -> AlertSource | Answer | None:
+        if refusal := admission.look_up_allowed(address):
+            return await self._hold_back(refusal)
+        async with asyncio.timeout(DEADLINE):
+            return await self._desk.look_up(key, address)
 
     async def _hold_back(self, refusal: Answer) -> Answer:
-        if self._held < MAX_HELD:
-            self._held += 1
-            try:
-                await asyncio.sleep(HOLD)
-            finally:
-                self._held -= 1
-        return refusal
+        return await _answered(partial(self._desk.hold_back, refusal))
+
+
+async def _answered(ask: Callable[[Callable[[Answer], None]], None]) -> Answer:
+    """Wait for what `ask` gets as its answer."""
+    future: Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def reply(answer: Answer) -> None:
+        if not future.done():
+            future.set_result(answer)
+
+    ask(reply)
+    return await future
 
 
 async def _payload(scope: Scope, receive: Receive) -> Payload | Answer:
@@ -200,8 +175,6 @@ async def _body(receive: Receive) -> bytes | None:
 
 
 async def _respond(send: Send, answer: Answer) -> None:
-    body = json.dumps(answer.content, separators=(",", ":")).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    headers += [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+    headers, body = encoded(answer)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

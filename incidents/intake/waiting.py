@@ -1,8 +1,7 @@
 """The requests of a process that wait for their commit: bounded, and fair to every source."""
 
-from asyncio import Future
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from incidents.intake.answers import Answer
@@ -21,7 +20,10 @@ class Waiting:
     """A request, and who waits for its answer."""
 
     request: Request
-    answer: "Future[Answer]"
+    reply: Callable[[Answer], None]
+    until: float
+    """When an answer is due, by the monotonic clock."""
+    is_answered: bool = False
 
     @property
     def size(self) -> int:

@@ -1,4 +1,4 @@
-"""Both doors of the intake, for tests that say what a request is answered, and a channel that records."""
+"""All doors of the intake, for tests that say what a request is answered, and a channel that records."""
 
 from collections.abc import Iterator
 
@@ -7,16 +7,16 @@ import pytest
 from accounts.models import User
 from notifications import channels
 from tests.delivering import Recorder
-from tests.incidents.doors import lane_client
+from tests.incidents.doors import LaneRunner, ServerRunner, lane_client
 
 
-@pytest.fixture(params=["view", "lane"])
+@pytest.fixture(params=["view", "lane", "server"])
 def both_doors(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the test's `Client` post its events through the DRF view, then through the lane."""
+    """Let the test's `Client` post its events through the DRF view, through the lane, and over the lane's short cut."""
     if request.param == "view":
         yield
         return
-    with lane_client(monkeypatch) as client:
+    with lane_client(monkeypatch, {"lane": LaneRunner, "server": ServerRunner}[request.param]) as client:
         monkeypatch.setattr(request.module, "Client", client)
         yield
 

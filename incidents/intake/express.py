@@ -1,0 +1,86 @@
+"""The lane's short cut: an ordinary event, from a server that hands over a whole request at once.
+
+A task, a timer and a handful of awaits cost a request nearly as much as all else that the lane does with it. What
+is not ordinary, beginning with a key that was not seen lately, is declined here and goes the lane's long way.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable
+
+from django.conf import settings
+
+from alertsources.models import AlertSource
+from incidents.intake.answers import Answer, encoded, unavailable
+from incidents.intake.desk import Desk
+from integrations import Payload
+
+logger = logging.getLogger(__name__)
+
+Header = tuple[bytes, bytes]
+Reply = Callable[[int, list[Header], bytes], None]
+"""Called once with a status, headers and a body."""
+
+_TARGET = re.compile(rb"/api/(?:v1/)?events/([a-z]+)/([a-z0-9]+)/?")
+MAX_BODY = 64 * 1024
+# Bodies that come in pieces or packed are not ordinary.
+_UNUSUAL = frozenset((b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"))
+
+
+class Express:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def admit(self, method: bytes, target: bytes, headers: Iterable[Header]) -> "Parcel | None":
+        """Return what takes the body that is to come, or None if this request goes the long way.
+
+        `headers` have names in lower case.
+        """
+        path = _TARGET.fullmatch(target) if method == b"POST" else None
+        source = self._source(path[1].decode(), path[2].decode()) if path else None
+        return self._parcel(source, headers) if source else None
+
+    def _source(self, slug: str, key: str) -> AlertSource | None:
+        """Return the source of a key, if it takes what is posted to `slug`, and now."""
+        source = self._desk.known(key)
+        if source is None or self._desk.refusal(source) or not source.active:
+            return None
+        integration = source.integration
+        return source if integration.slug == slug and "POST" in integration.methods else None
+
+    def _parcel(self, source: AlertSource, headers: Iterable[Header]) -> "Parcel | None":
+        content_type, length = "", b""
+        for name, value in headers:
+            if name in _UNUSUAL:
+                return None
+            if name == b"content-type":
+                content_type = value.decode("latin-1")
+            elif name == b"content-length":
+                length = value
+        if not length.isdigit() or int(length) > min(MAX_BODY, settings.ILERT_MAX_BODY):
+            return None
+        return Parcel(self._desk, source, content_type)
+
+
+class Parcel:
+    """A request whose body is on its way."""
+
+    __slots__ = ("_content_type", "_desk", "_source")
+
+    def __init__(self, desk: Desk, source: AlertSource, content_type: str) -> None:
+        self._desk = desk
+        self._source = source
+        self._content_type = content_type
+
+    def take(self, body: bytes, reply: Reply) -> None:
+        """Take the whole body."""
+
+        def say(answer: Answer) -> None:
+            reply(answer.status, *encoded(answer))
+
+        try:
+            self._desk.take(self._source, Payload(body, self._content_type, ""), time.monotonic(), say)
+        except Exception:
+            logger.exception("an event could not be taken")
+            say(unavailable())
