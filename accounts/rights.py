@@ -83,6 +83,8 @@ ROUTES = {
     "incident-bulk": _deed(about=""),
     "incident-new": _deed(about=""),
     "incident-detail": _read(INCIDENT),
+    "incident-detail-stream": _read(INCIDENT),
+    "incident-timeline": _read(INCIDENT),
     "incident-accept": _deed(),
     "incident-resolve": _deed(),
     "incident-reopen": _deed(),

@@ -139,7 +139,7 @@ class IncidentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
         """The whole timeline, the newest first: events, steps, messages, deeds."""
         size = whole(request, "max-results", 50, least=1, most=MAX_RESULTS)
         before = whole(request, CURSOR, MAX_ID, least=1, most=MAX_ID)
-        items = timeline.items(self._incident(pk), size + 1, before)
+        items = list(timeline.section(self._incident(pk), before=str(before), size=size + 1).items)
         link = next_link(request, items[size - 1].id) if len(items) > size else ""
         return listed(LogEntrySerializer(items[:size], many=True).data, link)
 

@@ -23,6 +23,8 @@ TABS = {
     "all": ("All", tuple(Status)),
 }
 MAX_WORDS = 200
+# As many as are searched through one by one in some milliseconds.
+NEAR = 10_000
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,26 @@ class Filters:
         if self.until:
             found = reported_before(found, _midnight(self.until + timedelta(days=1)))
         return found
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The ids of the incidents above and below one in a list, None at its ends."""
+
+    newer: int | None
+    older: int | None
+
+
+def neighbours(filters: Filters, incident_id: int) -> Neighbours:
+    """Return what stands beside an incident in the list with these filters, whether or not it is in the list itself.
+
+    Of what a search finds only what is near: nobody steps through a year.
+    """
+    found = filters.incidents(range(incident_id - NEAR, incident_id + NEAR)).values_list("pk", flat=True)
+    return Neighbours(
+        newer=found.filter(pk__gt=incident_id).order_by("pk").first(),
+        older=found.filter(pk__lt=incident_id).order_by("-pk").first(),
+    )
 
 
 def _day(text: str) -> date | None:

@@ -105,28 +105,18 @@ class Board:
             follower.wake.set()
         watched.followers.add(follower)
         self._watch()
+
+        def message() -> str:
+            before, follower.listing = follower.listing, watched.listing
+            return f"event: rows\ndata: {watched.message_since(before)}\n\n"
+
         try:
-            yield "retry: 2000\n\n"
-            async for message in self._messages(watched, follower):
-                yield message
+            async for part in stream(follower.wake, message):
+                yield part
         finally:
             watched.followers.discard(follower)
             if not watched.followers and self._views.get(view) is watched:
                 del self._views[view]
-
-    async def _messages(self, watched: Watched, follower: Follower) -> AsyncIterator[str]:
-        # Not all at the same moment: a thousand pages that were opened together come again one after the other.
-        loop = asyncio.get_running_loop()
-        end = loop.time() + LIFETIME * random.uniform(0.8, 1.2)  # noqa: S311  # nosec B311: no secret
-        while loop.time() < end:
-            try:
-                await asyncio.wait_for(follower.wake.wait(), HEARTBEAT)
-            except TimeoutError:
-                yield ": still here\n\n"
-                continue
-            follower.wake.clear()
-            yield f"event: rows\ndata: {watched.message_since(follower.listing)}\n\n"
-            follower.listing = watched.listing
 
     def _watch(self) -> None:
         if self._task is None or self._task.done() or self._task.get_loop() is not asyncio.get_running_loop():
@@ -149,6 +139,22 @@ class Board:
     async def _look(self) -> None:
         for view, watched in list(self._views.items()):
             watched.show(await in_thread(view.read))
+
+
+async def stream(wake: asyncio.Event, message: Callable[[], str]) -> AsyncIterator[str]:
+    """Yield `message` whenever `wake` is set, and a sign of life in between, until the page has to come again."""
+    yield "retry: 2000\n\n"
+    # Not all at the same moment: a thousand pages that were opened together come again one after the other.
+    loop = asyncio.get_running_loop()
+    end = loop.time() + LIFETIME * random.uniform(0.8, 1.2)  # noqa: S311  # nosec B311: no secret
+    while loop.time() < end:
+        try:
+            await asyncio.wait_for(wake.wait(), HEARTBEAT)
+        except TimeoutError:
+            yield ": still here\n\n"
+            continue
+        wake.clear()
+        yield message()
 
 
 async def in_thread(work: Callable[[], T]) -> T:

@@ -13,12 +13,10 @@ from django.utils.safestring import SafeString
 
 from ilert.common.text import number
 from ilert.templatetags.ui import relative
-from incidents.listing import Filters
+from incidents.listing import NEAR, Filters
 from incidents.models import Incident, Priority, Status
 
 PAGE_SIZE = 50
-# As many as are looked through one by one in some milliseconds.
-NEAR = 10_000
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from django.db.models import Q, QuerySet
+from django.utils.safestring import SafeString
+
 from accounts.models import User
-from ilert.common import bulk
-from ilert.common.text import MAX_ID
+from ilert.common import bulk, markdown
+from ilert.common.text import number
 from incidents.models import Event, Incident, LogEntry, Outcome
 from integrations import EventType
 from notifications.models import Notification
@@ -80,6 +83,7 @@ class Item:
     sentence: str
     actor: str = ""
     detail: str = ""
+    is_markdown: bool = False
     notification: Notification | None = None
     event: Event | None = None
     steps: tuple[Step, ...] = ()
@@ -89,6 +93,11 @@ class Item:
         return self.notification.state if self.notification else ""
 
     @property
+    def html(self) -> SafeString:
+        """The detail as HTML, where it was written as Markdown."""
+        return markdown.render(self.detail)
+
+    @property
     def look(self) -> str:
         """The state as components/status.html knows it: an incident's "accepted" is another thing."""
         if self.notification and self.notification.answered_at:
@@ -96,17 +105,61 @@ class Item:
         return "sent" if self.state == Notification.State.ACCEPTED else self.state
 
 
-def items(incident: Incident, limit: int = 200, before: int = MAX_ID) -> list[Item]:
-    """Return the newest `limit` lines of an incident's timeline with an id below `before`, newest first."""
-    entries = (
-        LogEntry.objects.filter(incident=incident, id__lt=before)
-        .select_related("notification__carrier")
-        .prefetch_related("notification__attempts", "notification__carrier__attempts")
-        .order_by("-id")[:limit]
-    )
-    events = Event.objects.filter(incident=incident, id__lt=before).defer("body").order_by("-id")[:limit]
+PAGE_SIZE = 50
+SHOWS = {
+    "": "Everything",
+    "events": "Events",
+    "steps": "Steps",
+    "notifications": "Notifications",
+    "comments": "Comments",
+    "deeds": "Deeds",
+}
+_KINDS = {
+    "events": frozenset[Kind](),
+    "steps": frozenset(
+        (
+            Kind.LEVEL_ASKED, Kind.LEVEL_SKIPPED, Kind.NOBODY_ANSWERED, Kind.NOBODY_TO_ASK, Kind.UNREACHABLE,
+            Kind.STEP_FAILED, Kind.RECOVERY_AMBIGUOUS,
+        )
+    ),
+    "notifications": frozenset((Kind.NOTIFIED, Kind.RESOLVE_NOTICE)),
+    "comments": frozenset((Kind.COMMENTED,)),
+}  # fmt: skip
+_KINDS["deeds"] = frozenset(Kind) - frozenset[Kind]().union(*_KINDS.values())
+
+
+@dataclass(frozen=True)
+class Section:
+    """Lines of a timeline, newest first. `next` is the cursor of those that follow, empty at the end."""
+
+    items: tuple[Item, ...]
+    next: str
+
+
+def section(incident: Incident, show: str = "", before: str = "", size: int = PAGE_SIZE) -> Section:
+    """Return the newest `size` lines of what `show` says, older than the one with the number `before`."""
+    cursor = number(before)
+    older = Q(incident=incident) if cursor is None else Q(incident=incident, pk__lt=cursor)
+    # No more of either than fits, however long the timeline is.
+    entries = _entries(show).filter(older).order_by("-pk")[: size + 1]
+    events = _events(show).filter(older).order_by("-pk")[: size + 1]
     lines = [_entry_item(row) for row in entries] + [_event_item(row) for row in events]
-    return sorted(lines, key=lambda item: item.id, reverse=True)[:limit]
+    lines.sort(key=lambda item: item.id, reverse=True)
+    return Section(tuple(lines[:size]), str(lines[size - 1].id) if len(lines) > size else "")
+
+
+def _entries(show: str) -> QuerySet[LogEntry]:
+    found = LogEntry.objects.select_related("notification__carrier").prefetch_related(
+        "notification__attempts", "notification__carrier__attempts"
+    )
+    return found.filter(kind__in=_KINDS[show]) if show in _KINDS else found
+
+
+def _events(show: str) -> QuerySet[Event]:
+    found = Event.objects.defer("body")
+    if show == "comments":
+        return found.filter(type=EventType.COMMENT)
+    return found.none() if show in _KINDS and show != "events" else found
 
 
 _EVENT_LOOKS = {
@@ -121,8 +174,8 @@ _EVENT_LOOKS = {
 def _event_item(event: Event) -> Item:
     if event.type == EventType.COMMENT:
         return Item(
-            id=event.pk, at=event.received_at, kind=f"event.{event.outcome}", icon="message-square",
-            tone="neutral", sentence="The tool commented", detail=event.details or event.summary, event=event,
+            id=event.pk, at=event.received_at, icon="message-square", tone="neutral", sentence="The tool commented",
+            detail=event.details or event.summary, is_markdown=True, event=event,
         )  # fmt: skip
     icon, tone, sentence = _EVENT_LOOKS.get(Outcome(event.outcome), ("circle", "neutral", event.get_outcome_display()))
     return Item(
@@ -170,6 +223,7 @@ def _entry_item(row: LogEntry) -> Item:
     return Item(
         id=row.pk, at=row.created_at, kind=row.kind, icon=icon, tone=tone, sentence=sentence.format(**row.data),
         actor=row.actor_name, detail=row.data.get("detail", "") or row.data.get("text", ""),
+        is_markdown=row.kind == Kind.COMMENTED,
     )  # fmt: skip
 
 

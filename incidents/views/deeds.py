@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
+from urllib.parse import urlencode, urlsplit
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -38,16 +40,22 @@ def _deed(done: str) -> Callable[[Deed], View]:
                 raise Http404(f"There is no incident #{pk}.") from None
             except Refused as refused:
                 messages.error(request, str(refused))
-                return redirect("incident-detail", pk)
+                return redirect(_page(request, pk))
             if result.changed:
                 messages.success(request, done.format(incident=result.incident))
             else:
                 messages.info(request, f"Somebody was first: {services.who_was_first(result.incident)}")
-            return redirect(result.incident)
+            return redirect(_page(request, result.incident.pk))
 
         return view
 
     return decorate
+
+
+def _page(request: SignedInRequest, pk: int) -> str:
+    """Return the address of the incident's page; it goes on knowing which list its viewer came from."""
+    came_from = QueryDict(urlsplit(request.headers.get("Referer", "")).query).get("in", "")
+    return reverse("incident-detail", args=[pk]) + (f"?{urlencode({'in': came_from})}" if came_from else "")
 
 
 @_deed("Incident #{incident.pk} accepted.")

@@ -20,6 +20,7 @@ from incidents.listing import TABS, Filters
 from incidents.live import View, board
 from incidents.models import Incident, Priority
 from incidents.rows import Row, listing, rows_of
+from incidents.views.streams import event_stream, no_stream
 from oncall.models import EscalationPolicy
 
 EXPORT_MAX = 50_000
@@ -66,11 +67,8 @@ def incident_rows(request: SignedInRequest) -> HttpResponse:
 def incident_stream(request: SignedInRequest) -> HttpResponse | StreamingHttpResponse:
     """The rows as server-sent events. 503 where there is no stream to be had; the page asks for the rows then."""
     if not isinstance(request, ASGIRequest) or board.is_full:
-        return HttpResponse(status=503, headers={"Retry-After": "30"})
-    events = board.follow(_view(request), request.GET.get("version", ""))
-    # Neither a proxy nor our own compression may collect events before they pass them on.
-    headers = {"X-Accel-Buffering": "no", "Content-Encoding": "identity"}
-    return StreamingHttpResponse(events, content_type="text/event-stream", headers=headers)
+        return no_stream()
+    return event_stream(board.follow(_view(request), request.GET.get("version", "")))
 
 
 def _view(request: SignedInRequest) -> View:

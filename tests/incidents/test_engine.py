@@ -16,7 +16,7 @@ from incidents import tasks
 from incidents.engine import escalation, ticker
 from incidents.engine import run as runs
 from incidents.models import Incident, LogEntry
-from incidents.timeline import items
+from incidents.timeline import section
 from notifications.models import Notification
 from oncall.models import EscalationPolicy
 from oncall.services import RuleData, replace_rules, snapshot
@@ -78,7 +78,7 @@ def test_a_poisoned_incident_keeps_no_other_from_its_step(source, alice: User, n
     ]
     # Set aside, and somebody knows.
     assert told(broken) == ["Alice: Escalation failed, look at it yourself: problem 0 [Sematext production]"]
-    assert "A fault of ilert's own" in items(broken)[-1].sentence
+    assert "A fault of ilert's own" in section(broken).items[-1].sentence
     broken.refresh_from_db()
     assert broken.next_escalation_at == now + MINUTE
 

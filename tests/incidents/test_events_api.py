@@ -72,7 +72,7 @@ def test_a_comment_is_on_the_timeline_and_changes_nothing(api: AlertSource) -> N
     assert answer.json()["outcome"] == "appended"
     incident = Incident.objects.get()
     assert incident.status == Status.PENDING
-    assert timeline.items(incident)[0].sentence == "The tool commented"
+    assert timeline.section(incident).items[0].sentence == "The tool commented"
     assert send(api, incidentKey="other", eventType="COMMENT").json()["code"] == "NO_OPEN_INCIDENT_WITH_KEY"
 
 

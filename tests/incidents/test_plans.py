@@ -17,6 +17,7 @@ from incidents import rows
 from incidents.listing import TABS, Filters
 from incidents.models import Incident, Priority
 from incidents.rows import listing
+from incidents.timeline import SHOWS, section
 from oncall.services import create_policy_asking
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -78,6 +79,18 @@ def test_a_frequent_word_is_found_near(rare: dict[str, int], monkeypatch: pytest
     assert len(asked(Filters(tab="all", words="host"))) == 2
 
 
+@pytest.mark.parametrize("show", SHOWS)
+def test_a_long_timeline_is_read_as_far_as_it_is_shown(rare: dict[str, int], show: str) -> None:
+    giant = Incident.objects.order_by("-event_count")[0]
+    assert giant.event_count > 200
+    with CaptureQueriesContext(connection) as captured:
+        section(giant, show, size=20)
+    for query in captured:
+        looked_at = _visited(plan(query["sql"]), ("incidents_event", "incidents_logentry"))
+        # Of comments there are none, and the tool's own are looked for among its events.
+        assert looked_at <= (giant.event_count if show == "comments" else 30)
+
+
 def asked(filters: Filters) -> list[str]:
     with CaptureQueriesContext(connection) as captured:
         listing(filters)
@@ -95,9 +108,9 @@ def visited(sql: str) -> int:
     return _visited(plan(sql))
 
 
-def _visited(node: dict[str, Any]) -> int:
-    """Return how many incidents a plan looks at, shown or not."""
+def _visited(node: dict[str, Any], tables: tuple[str, ...] = ("incidents_incident", "incidents_searchentry")) -> int:
+    """Return how many rows of `tables` a plan looks at, shown or not."""
     own = 0
-    if node.get("Relation Name") in ("incidents_incident", "incidents_searchentry"):
+    if node.get("Relation Name") in tables:
         own = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-    return int(own) + sum(_visited(child) for child in node.get("Plans", ()))
+    return int(own) + sum(_visited(child, tables) for child in node.get("Plans", ()))

@@ -12,7 +12,7 @@ from alertsources.models import AlertSource
 from incidents import services
 from incidents.intake.batch import key_hash
 from incidents.models import Event, Incident, LogEntry, Status
-from incidents.timeline import items
+from incidents.timeline import section
 
 
 def seed(*more: str) -> str:
@@ -38,7 +38,9 @@ def test_a_seeded_installation_is_exact_and_works(client: Client, now) -> None:
     # What the engine and the pages rely on holds for made-up rows as well.
     for incident in Incident.objects.order_by("?")[:20]:
         assert bytes(incident.key_hash) == key_hash(incident.incident_key)
-        assert [item.at for item in items(incident)] == sorted((item.at for item in items(incident)), reverse=True)
+        assert [item.at for item in section(incident).items] == sorted(
+            (item.at for item in section(incident).items), reverse=True
+        )
     incident = pending.latest("pk")
     client.force_login(User.objects.first())
     assert client.get(incident.get_absolute_url()).status_code == 200

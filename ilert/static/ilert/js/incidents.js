@@ -135,6 +135,14 @@ if (form.dataset.stream) {
   follow();
 }
 
+// A page that is opened from here knows the list: its neighbours, and the way back.
+for (const name of ["click", "auxclick", "contextmenu"]) {
+  list.addEventListener(name, (event) => {
+    const link = event.target.closest(".row-link");
+    if (link && form.dataset.query) link.search = new URLSearchParams({ in: form.dataset.query });
+  }, { capture: true });
+}
+
 // Selecting
 
 const boxes = () => [...list.querySelectorAll('input[name="ids"]')];
