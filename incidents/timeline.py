@@ -174,8 +174,9 @@ _EVENT_LOOKS = {
 def _event_item(event: Event) -> Item:
     if event.type == EventType.COMMENT:
         return Item(
-            id=event.pk, at=event.received_at, icon="message-square", tone="neutral", sentence="The tool commented",
-            detail=event.details or event.summary, is_markdown=True, event=event,
+            id=event.pk, at=event.received_at, kind=f"event.{event.outcome}", icon="message-square",
+            tone="neutral", sentence="The tool commented", detail=event.details or event.summary,
+            is_markdown=True, event=event,
         )  # fmt: skip
     icon, tone, sentence = _EVENT_LOOKS.get(Outcome(event.outcome), ("circle", "neutral", event.get_outcome_display()))
     return Item(
