@@ -26,7 +26,7 @@ UPDATE notifications_notification n SET
     state = r.state, due_at = r.due_at, finished_at = r.finished_at, answer = r.answer, lease_until = NULL
 FROM unnest(%(ids)s::uuid[], %(attempts)s::int[], %(states)s::text[], %(dues)s::timestamptz[],
             %(ends)s::timestamptz[], %(answers)s::text[]) AS r(id, attempt, state, due_at, finished_at, answer)
-WHERE n.id = r.id AND n.state = 'sending' AND n.attempt_count = r.attempt
+WHERE n.id = r.id AND n.state = 'sending' AND n.attempt_count = r.attempt RETURNING n.id
 """
 
 
@@ -91,18 +91,19 @@ def finish(results: Collection[Result], jitter: Callable[[], float] = random.ran
 def drop(reasons: dict[Notification, str], now: datetime) -> None:
     """Give up messages whose lease is held: they are not wanted any more, and nothing was sent."""
     fates = {notification.pk: Fate(State.CANCELLED, reason) for notification, reason in reasons.items()}
-    _close(list(reasons), fates, now)
-    Notification.objects.filter(pk__in=fates, attempt_count=1).update(first_attempt_at=None)
+    dropped = _close(list(reasons), fates, now)
+    Notification.objects.filter(pk__in=dropped, attempt_count=1).update(first_attempt_at=None)
 
 
 @transaction.atomic
 def release(notifications: list[Notification], now: datetime) -> None:
     """Give leases back unused: the messages are due again, and nothing was sent."""
-    _close(notifications, {row.pk: Fate(State.PLANNED, "", now) for row in notifications}, now)
-    Notification.objects.filter(pk__in=[row.pk for row in notifications]).update(attempt_count=F("attempt_count") - 1)
+    released = _close(notifications, {row.pk: Fate(State.PLANNED, "", now) for row in notifications}, now)
+    Notification.objects.filter(pk__in=released).update(attempt_count=F("attempt_count") - 1)
 
 
-def _close(notifications: list[Notification], fates: dict[uuid.UUID, Fate], now: datetime) -> None:
+def _close(notifications: list[Notification], fates: dict[uuid.UUID, Fate], now: datetime) -> list[uuid.UUID]:
+    """Write fates. Returns whose: a message whose lease was lost meanwhile is another's, and nothing of it changes."""
     rows = [(row, fates[row.pk]) for row in notifications]
     values: dict[str, Any] = {
         "ids": [row.pk for row, _ in rows],
@@ -114,8 +115,10 @@ def _close(notifications: list[Notification], fates: dict[uuid.UUID, Fate], now:
     }
     with connection.cursor() as cursor:
         cursor.execute(_CLOSE, values)
+        closed = [pk for (pk,) in cursor.fetchall()]
     if carriers := [row.pk for row, _ in rows if row.member_count]:
         bundles.follow(carriers)
+    return closed
 
 
 def _attempt(result: Result) -> Attempt:

@@ -47,6 +47,11 @@ def test_hanging_mail_server_delays_nobody_else() -> None:
     _run(runs.smtp, Options(seconds=30, rates=SLOW))
 
 
+@pytest.mark.faults
+def test_a_flood_for_one_person_is_a_few_messages_that_name_everything() -> None:
+    _run(runs.flood, Options(seconds=180, flood=2000))
+
+
 # The harness itself: a fault must not hide behind a mistake of its own.
 
 

@@ -193,6 +193,16 @@ def test_those_who_were_told_hear_that_it_is_over(notification, recorder: Record
     assert (last.accept, last.urgent) == (None, False)
 
 
+def test_whoever_lost_a_lease_takes_no_attempt_off_the_next_sender(notification) -> None:
+    now = database_now()
+    (slow,) = claims.claim(now, 10).notifications
+    (quick,) = claims.claim(now + outbox.LEASE + timedelta(seconds=1), 10).notifications
+    outcomes.release([slow], now)
+    assert reload(notification).attempt_count == 2
+    outcomes.finish([outcomes.Result(quick, now, now, "taken")])
+    assert reload(notification).state == State.ACCEPTED
+
+
 def test_who_accepted_by_a_message_whose_sender_died_hears_that_it_is_over(
     notification, recorder: Recorder, alice: User
 ) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import TypeVar
 
 import pytest
@@ -12,7 +13,7 @@ from accounts.models import Role, User
 from alertsources.models import AlertSource
 from alertsources.services import create_source
 from incidents import services
-from incidents.engine import delivery, escalation
+from incidents.engine import composition, delivery, escalation
 from incidents.engine.bell import Bell
 from notifications import channels
 from notifications.channels import Message, PermanentError, TemporaryError
@@ -77,6 +78,10 @@ class Bench:
         for slug in ("email", "pager"):
             self._patch.setitem(channels.ALL, slug, Provider(slug, self._arrives))
         self._patch.setattr(Bell, "ring", lambda bell: None)
+        # Whoever hangs does so by the clock of the process too.
+        self.hung = 0.0
+        for module in (composition, delivery):
+            self._patch.setattr(module, "monotonic", lambda: monotonic() + self.hung)
         self._transaction = transaction.atomic()
         self._transaction.__enter__()
         self._wrapper = connection.execute_wrapper(self.fuse)
@@ -131,8 +136,7 @@ class Bench:
         self.post.sender_starts()
         with self.fuse.armed(fuse):
             delivery.deliver_due()
-        by_id = {pk: self.world.incidents[place] for place, pk in self.ids.items()}
-        held = [(by_id[pk], method) for pk, method in product.being_sent()]
+        held = self._held()
         if self.fuse.blown:
             self.post.sender_died(held)
         else:
@@ -140,6 +144,10 @@ class Bench:
         self.post.leases_seen(held)
         self.compare()
         return not self.fuse.blown
+
+    def _held(self) -> list[tuple[Incident, str]]:
+        by_id = {pk: self.world.incidents[place] for place, pk in self.ids.items()}
+        return [(by_id[pk], method) for pk, method in product.being_sent()]
 
     # The providers.
 
@@ -163,7 +171,9 @@ class Bench:
                 # Until the lease is over and somebody else sends it. What this one has to say then is too late.
                 del self.behaviour[method]
                 self.post.in_doubt(letter)
+                self.post.unrecorded(self._held())
                 self.pass_time(HANGS.total_seconds())
+                self.hung += HANGS.total_seconds()
                 delivery.deliver_due()
             case _:
                 self.post.taken(letter)

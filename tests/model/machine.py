@@ -16,6 +16,7 @@ from incidents import services
 from incidents.intake.receive import Answer, receive
 from integrations import Payload
 from oncall.services import create_policy, delete_policy, update_policy
+from tests.model import product
 from tests.model.bench import NAMES, Bench, as_rules
 from tests.model.reference import HIGH, LOW, Incident, Level, Policy, Rule
 
@@ -167,10 +168,14 @@ class Machine(RuleBasedStateMachine):
             person = self.world.people.get(told.person)
             if person is None or not person.active:
                 return 404
+            incident.had_it.add((told.person, told.method))
             self.world.accept(incident, person.name)
             return 200
 
         self.bench.both(lambda: self.client.post(path).status_code, in_model, fuse)
+        if self.bench.fuse.blown and product.is_answered(letter.id):
+            # It died after the answer and before the accept.
+            incident.had_it.add((told.person, told.method))
 
     @rule(
         name=names, what=st.sampled_from(("leaves", "returns", "returns", "becomes admin", "is no admin", "is deleted"))

@@ -44,6 +44,7 @@ class Post:
         self._world = world
         self._fates: dict[int, tuple[Message, Fate]] = {}
         self._last: Letter | None = None
+        self._handed: list[Letter] = []
         self._excused_until = world.now
         self.complaints: list[str] = []
 
@@ -60,6 +61,7 @@ class Post:
         for _, message in letter.named:
             self.fate(message).ids.add(message_id)
         self._last = letter
+        self._handed.append(letter)
         return letter
 
     def _match(self, method: str, message_id: str, incident: Incident) -> Message | None:
@@ -123,9 +125,18 @@ class Post:
 
     def sender_starts(self) -> None:
         self._last = None
+        self._handed = []
+
+    def unrecorded(self, held: list[tuple[Incident, str]]) -> None:
+        """What a sender has handed over it records a batch at a time: whoever takes over sends what it still holds."""
+        for letter in self._handed:
+            for incident, message in letter.named:
+                if (incident, message.method) in held:
+                    self.fate(message).may_repeat = True
 
     def sender_died(self, held: list[tuple[Incident, str]]) -> None:
         """The last message may have gone out unrecorded; `held` are those whose lease has to run out first."""
+        self.unrecorded(held)
         self._excused_until = max(self._excused_until, self._world.now + LEASE)
         for incident, message in self._last.named if self._last else ():
             fate = self.fate(message)

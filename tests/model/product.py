@@ -81,7 +81,11 @@ def being_sent() -> list[tuple[int, str]]:
     )
 
 
-def _rows(sql: str) -> list[Any]:
+def is_answered(message_id: str) -> bool:
+    return bool(_rows("SELECT FROM notifications_notification WHERE id = %s AND answered_at IS NOT NULL", message_id))
+
+
+def _rows(sql: str, *values: str) -> list[Any]:
     with connection.cursor() as cursor:
-        cursor.execute(sql)
+        cursor.execute(sql, values or None)
         return cursor.fetchall()

@@ -93,6 +93,8 @@ class Incident:
     timeline: list[tuple[str, ...]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     """What is to be sent or was; what was cancelled is not here any more."""
+    had_it: set[tuple[str, str]] = field(default_factory=set)
+    """Who acted on a message, and through which method it had come: they have had it, whatever its sender knew."""
 
     @property
     def is_open(self) -> bool:
@@ -171,7 +173,7 @@ class World:
         self._stop(incident)
         if person:
             incident.log("resolved", person)
-        told = {(message.person, message.method) for message in incident.messages}
+        told = {(message.person, message.method) for message in incident.messages} | incident.had_it
         for name, method in sorted(told):
             if name != person and self.exists(method):
                 incident.messages.append(Message(name, method, self.now, notice=True))

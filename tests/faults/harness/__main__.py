@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--crashes", type=int, default=5, help="of all of PostgreSQL, and of Valkey (storm)")
     parser.add_argument("--freezes", type=int, default=5, help="SIGSTOP for some seconds (storm)")
     parser.add_argument("--restarts", type=int, default=20, help="everything killed at once (restarts)")
+    parser.add_argument("--flood", type=int, default=10_000, help="incidents for one person (flood)")
     parser.add_argument("--rate", type=float, default=500.0, help="events a second")
     parser.add_argument("--openings", type=float, default=20.0, help="new incidents a second")
     parser.add_argument("--json", type=Path, help="where the figures go")
@@ -40,6 +41,7 @@ def main() -> int:
         plan=Plan(seconds, given.kills, given.crashes, given.freezes),
         rates=Rates(given.rate, given.openings),
         restarts=given.restarts,
+        flood=given.flood,
     )
     title = f"{given.run}, seed {given.seed}, {given.minutes:g} min, {time.strftime('%Y-%m-%d', time.gmtime())}"
     lines = uvloop.run(_until_told(RUNS[given.run](options)))

@@ -124,7 +124,7 @@ class Load:
         self._lanes[key % LANES].put_nowait((kind, key))
 
     async def _send_all(self, queue: asyncio.Queue[tuple[str, int]]) -> None:
-        connection = _Connection(self._port)
+        connection = Connection(self._port)
         while True:
             kind, key = await queue.get()
             request = self._request(kind, key)
@@ -156,7 +156,7 @@ class Load:
         return True
 
 
-class _Connection:
+class Connection:
     """One keep-alive connection; whatever happens to it is an answer without a status."""
 
     def __init__(self, port: int) -> None:

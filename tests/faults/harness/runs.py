@@ -17,6 +17,7 @@ from ilert.embedded.valkey import Valkey
 from tests.faults.harness import compare, world
 from tests.faults.harness.compare import Due, Verdict
 from tests.faults.harness.figures import Line, distribution, percentile
+from tests.faults.harness.flood import PERSON, WINDOW, Flood, most_within
 from tests.faults.harness.havoc import Havoc, Plan, freeze, schedule
 from tests.faults.harness.load import Load, Rates
 from tests.faults.harness.site import Site, site
@@ -34,6 +35,8 @@ class Options:
     rates: Rates = field(default_factory=Rates)
     # How often everything is killed at once, in the run that does that.
     restarts: int = 20
+    # How many incidents fall on one person, in the run that does that.
+    flood: int = 10_000
 
 
 async def storm(options: Options) -> list[Line]:
@@ -238,4 +241,28 @@ def _words(due: Due) -> str:
     return f"#{due.incident} to p{due.person} by {due.channel}, due {clock}"
 
 
-RUNS = {"storm": storm, "restarts": restarts, "broker": broker, "smtp": smtp}
+async def flood(options: Options) -> list[Line]:
+    """One person gets thousands of incidents, as fast as they are taken."""
+    async with site() as place:
+        poured = Flood(place.up.port, place.integration_keys[PERSON])
+        await poured.run(options.flood)
+        found = await poured.all_named(place.sinks, options.seconds)
+    return [
+        Line("incidents opened", len(poured.opened), options.flood, floor=True),
+        Line("opened within [s]", round(poured.seconds, 1)),
+        *[line for channel in (world.WEBHOOK, world.EMAIL) for line in _told(channel, found[channel], poured)],
+    ]
+
+
+def _told(channel: str, messages: list[compare.Message], poured: Flood) -> list[Line]:
+    named = {incident for message in messages for incident in message.incidents}
+    first = min((message.at for message in messages), default=float("inf"))
+    return [
+        Line(f"messages by {channel}", len(messages)),
+        Line(f"most of them within five minutes, {channel}", most_within(messages, WINDOW), 10),
+        Line(f"first after [s], {channel}", round(first - poured.started, 2), 30.0),
+        Line(f"incidents not named, {channel}", len(poured.opened - named), 0),
+    ]
+
+
+RUNS = {"storm": storm, "restarts": restarts, "broker": broker, "smtp": smtp, "flood": flood}
