@@ -7,8 +7,10 @@ is known from the request that is being answered; outside of requests it is iler
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from allauth.account.signals import password_changed, password_reset
+from allauth.mfa.signals import authenticator_added, authenticator_removed, authenticator_reset
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import models, transaction
 from django.dispatch import receiver
@@ -17,6 +19,9 @@ from django.http import HttpRequest, HttpResponse
 from accounts.models import AuditEntry, User
 from ilert.common.encrypted import EncryptedTextField
 from ilert.common.text import clean
+
+if TYPE_CHECKING:
+    from allauth.mfa.models import Authenticator
 
 _request: ContextVar[HttpRequest | None] = ContextVar("audited_request", default=None)
 _SECRET_FIELDS = (EncryptedTextField, models.BinaryField)
@@ -127,6 +132,28 @@ def _signed_in(sender: Any, user: User, **_: Any) -> None:
 def _signed_out(sender: Any, user: User | None, **_: Any) -> None:
     if user is not None:
         record(user, "signed out", user, {}, {})
+
+
+@receiver(authenticator_added)
+def _second_factor_on(sender: Any, user: User, authenticator: "Authenticator", **_: Any) -> None:
+    if authenticator.type == authenticator.Type.TOTP:  # recovery codes come with it
+        record(user, "set up second factor of", user, {}, {})
+
+
+@receiver(authenticator_removed)
+def _second_factor_off(sender: Any, user: User, authenticator: "Authenticator", **_: Any) -> None:
+    if authenticator.type == authenticator.Type.TOTP:
+        record(user, "removed second factor of", user, {}, {})
+
+
+@receiver(authenticator_reset)
+def _second_factor_anew(sender: Any, user: User, **_: Any) -> None:
+    record(user, "made new recovery codes of", user, {}, {})
+
+
+@receiver([password_changed, password_reset])
+def _password_changed(sender: Any, user: User, **_: Any) -> None:
+    record(user, "changed password of", user, {}, {})
 
 
 @receiver(user_login_failed)

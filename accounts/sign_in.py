@@ -3,8 +3,13 @@
 from typing import Any
 
 from allauth.account import forms as allauth_forms
+from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
+from allauth.mfa.totp.forms import ActivateTOTPForm
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.forms import Form
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 
 GOOD_PASSWORD = "At least 10 characters, and nothing that is easy to guess."  # noqa: S105  # nosec B105
 
@@ -58,3 +63,54 @@ class ChangePasswordForm(allauth_forms.ChangePasswordForm):  # type: ignore[misc
         )
         self.fields["oldpassword"].help_text = ""
         self.fields["password1"].help_text = GOOD_PASSWORD
+
+
+class PasswordAgainForm(allauth_forms.ReauthenticateForm):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _reword(self, password="Password")  # noqa: S106  # nosec B106
+        self.fields["password"].help_text = ""
+
+
+class CodeForm(AuthenticateForm):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _reword(self, code="Code")
+        self.fields["code"].help_text = "The six digits that your app shows, or one of your recovery codes."
+        self.fields["code"].widget.attrs |= {"autofocus": True, "inputmode": "text"}
+
+
+class CodeAgainForm(ReauthenticateForm):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _reword(self, code="Code")
+        self.fields["code"].help_text = "The six digits that your app shows, or one of your recovery codes."
+
+
+class ActivateAppForm(ActivateTOTPForm):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _reword(self, code="Code")
+        self.fields["code"].help_text = "The six digits that your app shows now."
+        self.fields["code"].widget.attrs |= {"inputmode": "numeric"}
+
+
+# What django-axes asks. It counts wrong passwords; who has no account is counted alike.
+
+
+def typed_address(request: HttpRequest | None, credentials: dict[str, Any] | None = None) -> str:
+    """Return the account that somebody tries to get into, as it was typed; without case, as accounts are."""
+    typed = (credentials or {}).get("email") or (request.POST.get("login") if request else "") or ""
+    return str(typed).strip().lower()[:254]
+
+
+def client_address(request: HttpRequest) -> str:
+    """Return the client's own address, which TrustedProxiesMiddleware has found out."""
+    return str(request.META.get("REMOTE_ADDR", ""))
+
+
+def locked_out(request: HttpRequest, *_: Any) -> HttpResponse:
+    """The answer to the next try, right or wrong, known or unknown: wait."""
+    response = render(request, "account/locked_out.html", status=429)
+    response["Retry-After"] = str(int(settings.AXES_COOLOFF_TIME.total_seconds()))
+    return response

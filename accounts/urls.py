@@ -3,7 +3,7 @@
 from django.urls import path
 
 from accounts.api_keys.views import api_key_revoke, api_keys
-from accounts.views import audit, people, teams
+from accounts.views import audit, people, sessions, teams
 
 urlpatterns = [
     path("people/", people.people, name="people"),
@@ -17,6 +17,8 @@ urlpatterns = [
     path("teams/<int:pk>/", teams.team_detail, name="team-detail"),
     path("teams/<int:pk>/edit", teams.team_edit, name="team-edit"),
     path("teams/<int:pk>/delete", teams.team_delete, name="team-delete"),
+    path("sessions/", sessions.sessions, name="sessions"),
+    path("sessions/end", sessions.end, name="sessions-end"),
     path("audit-log", audit.audit_log, name="audit-log"),
     path("profile/api-keys", api_keys, name="api-keys"),
     path("profile/api-keys/<int:pk>/revoke", api_key_revoke, name="api-key-revoke"),

@@ -6,6 +6,7 @@ With nothing set the product runs on its own PostgreSQL and Valkey below `ILERT_
 import ipaddress
 import os
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -105,6 +106,9 @@ INSTALLED_APPS = [
     "django.forms",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "axes",
     "csp",
     "django_htmx",
     "lucide",
@@ -136,6 +140,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.TimeZoneMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "ilert.urls"
@@ -219,7 +224,10 @@ CELERY_TASK_DEFAULT_QUEUE = "ilert"
 # Sign-in.
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -233,6 +241,7 @@ ACCOUNT_FORMS = {
     "login": "accounts.sign_in.SignInForm",
     "reset_password": "accounts.sign_in.ForgottenPasswordForm",  # nosec B105: names of classes
     "reset_password_from_key": "accounts.sign_in.NewPasswordForm",  # nosec B105: names of classes
+    "reauthenticate": "accounts.sign_in.PasswordAgainForm",  # nosec B105: names of classes
     "change_password": "accounts.sign_in.ChangePasswordForm",  # nosec B105: names of classes
 }
 ACCOUNT_LOGIN_METHODS = {"email"}
@@ -242,6 +251,26 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_SESSION_REMEMBER = True
+# Guessing is throttled by address and account together, so that nobody can lock a colleague out from elsewhere. Who has
+# no account is throttled alike. Beside that each address has so many wrong passwords in a minute, whatever the account.
+AXES_FAILURE_LIMIT = 10
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+AXES_USERNAME_CALLABLE = "accounts.sign_in.typed_address"
+AXES_CLIENT_IP_CALLABLE = "accounts.sign_in.client_address"
+AXES_LOCKOUT_CALLABLE = "accounts.sign_in.locked_out"
+AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
+AXES_VERBOSE = False
+ACCOUNT_RATE_LIMITS = {"login_failed": "30/m/ip"}
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "ilert"
+MFA_ADAPTER = "accounts.adapter.MFAAdapter"
+MFA_FORMS = {
+    "authenticate": "accounts.sign_in.CodeForm",
+    "reauthenticate": "accounts.sign_in.CodeAgainForm",
+    "activate_totp": "accounts.sign_in.ActivateAppForm",
+}
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_NAME = "ilert_session"
@@ -352,6 +381,7 @@ LOGGING = {
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         # httpx logs whole URLs, and a URL may hold a topic or a key.
         "httpx": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.worker.request": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

@@ -28,5 +28,6 @@ urlpatterns = [
     path("theme", views.set_theme, name="theme"),
     path("styleguide", views.styleguide, name="styleguide"),
     path("accounts/", include("allauth.account.urls")),
+    path("accounts/2fa/", include("allauth.mfa.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -20,17 +20,26 @@ class EncryptedTextField(models.TextField[str, str]):
     def get_prep_value(self, value: Any) -> Any:
         if value in (None, ""):
             return value
-        return _fernet(tuple(settings.ILERT_ENCRYPTION_KEYS)).encrypt(str(value).encode()).decode()
+        return encrypt(str(value))
 
     def from_db_value(self, value: str | None, *_: Any) -> str | None:
         if not value:
             return value
         try:
-            return _fernet(tuple(settings.ILERT_ENCRYPTION_KEYS)).decrypt(value.encode()).decode()
+            return decrypt(value)
         except InvalidToken as error:
             raise ValueError(
                 f"{self.model.__name__}.{self.name} was encrypted with a key that ILERT_ENCRYPTION_KEY does not list"
             ) from error
+
+
+def encrypt(text: str) -> str:
+    return _fernet(tuple(settings.ILERT_ENCRYPTION_KEYS)).encrypt(text.encode()).decode()
+
+
+def decrypt(text: str) -> str:
+    """Raises InvalidToken when none of the keys fits."""
+    return _fernet(tuple(settings.ILERT_ENCRYPTION_KEYS)).decrypt(text.encode()).decode()
 
 
 @cache

@@ -27,7 +27,8 @@ PERSONAL = {"contact-method-test", "contact-method-delete", "api-key-revoke"}
 WITHOUT_CSRF = {"incident-link-accept", "events", "events-api", "api-unknown"}
 # Opened by a key of their own, which the table cannot know.
 OWN_KEY = {"metrics"}
-REFUSED = (401, 403, 404)
+# Without a second factor there is nothing to see there, and the view says so.
+SECOND_FACTOR = {"mfa_deactivate_totp", "mfa_view_recovery_codes", "mfa_download_recovery_codes"}
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ def _found(response: Any, route: Route) -> str:
         return "sign in"
     if response.status_code == 404 and ROUTES[route.name].asks("GET") == Level.ANYBODY:
         return "open"  # a token or a key that does not exist is told so by the view
+    if response.status_code == 404 and route.name in SECOND_FACTOR:
+        return "open"
     if response.status_code == 401 and route.name in OWN_KEY:
         return "open"
     return {401: "refused", 403: "forbidden", 404: "missing"}.get(response.status_code, "open")
