@@ -9,6 +9,7 @@ from django.forms import CharField, ModelForm, PasswordInput
 from django.http import HttpRequest
 
 from accounts import audit
+from accounts.api_keys.models import ApiKey
 from accounts.models import AuditEntry, Role, Team, User
 from accounts.services import LastAdmin, is_last_admin
 
@@ -38,6 +39,22 @@ class AuditedAdmin(admin.ModelAdmin[Any]):
         for thing in queryset:
             audit.record(audit.current_actor(), "deleted", thing, audit.state(thing), {})
         return super().log_deletions(request, queryset)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+    """Columns, filters and search, and nothing to press: what has happened, or what the product writes for itself."""
+
+    show_full_result_count = False
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
 
 
 class UserForm(ModelForm[User]):
@@ -106,20 +123,21 @@ class TeamAdmin(AuditedAdmin):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(admin.ModelAdmin[AuditEntry]):
+class AuditEntryAdmin(ReadOnlyAdmin):
     """To look things up; the database refuses to change them."""
 
     list_display = ("at", "actor_name", "verb", "object_type", "object_name", "address")
     list_filter = ("verb", "object_type")
     search_fields = ("actor_name", "object_name", "address")
     date_hierarchy = "at"
-    show_full_result_count = False
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin):
+    """Whose keys work, and since when they have not been used. Their owners make and revoke them."""
 
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
+    list_display = ("name", "user", "prefix", "created_at", "last_used_at", "revoked_at")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter), "last_used_at")
+    list_select_related = ("user",)
+    search_fields = ("name", "prefix", "user__email", "user__name")
+    exclude = ("key_hash",)

@@ -9,9 +9,9 @@ from alertsources.models import AlertSource
 
 @admin.register(AlertSource)
 class AlertSourceAdmin(AuditedAdmin):
-    list_display = ("name", "integration_type", "escalation_policy", "active", "created_at")
-    list_filter = ("integration_type", "active", "escalation_policy")
-    list_select_related = ("escalation_policy",)
+    list_display = ("name", "integration_type", "escalation_policy", "team", "active", "created_at")
+    list_filter = ("integration_type", "active", "team", "escalation_policy")
+    list_select_related = ("escalation_policy", "team")
     search_fields = ("name",)
     fields = (
         "name",

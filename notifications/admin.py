@@ -1,12 +1,14 @@
-"""Messages on the admin site: to look up what was sent to whom, and what the provider answered."""
+"""Messages on the admin site: to look up what was sent to whom, and what the provider answered.
 
-from typing import Any
+How people are reached is shown as colleagues may see it; they change it themselves.
+"""
 
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 
-from notifications.models import Attempt, Notification
+from accounts.admin import ReadOnlyAdmin
+from notifications.models import Attempt, ContactMethod, Notification, NotificationRule, OutboxMail, Provider
 
 
 class AttemptInline(admin.TabularInline[Attempt, Notification]):
@@ -20,20 +22,58 @@ class AttemptInline(admin.TabularInline[Attempt, Notification]):
 
 
 @admin.register(Notification)
-class NotificationAdmin(admin.ModelAdmin[Notification]):
+class NotificationAdmin(ReadOnlyAdmin):
     list_display = ("title", "channel", "user_name", "state", "attempt_count", "created_at", "finished_at", "answer")
     list_filter = ("state", "channel")
     search_fields = ("title", "user_name", "answer")
     date_hierarchy = "created_at"
-    show_full_result_count = False
     exclude = ("contact_method",)
     inlines = (AttemptInline,)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+@admin.register(Attempt)
+class AttemptAdmin(ReadOnlyAdmin):
+    list_display = ("notification", "number", "succeeded", "started_at", "finished_at", "answer")
+    list_filter = ("succeeded",)
+    list_select_related = ("notification",)
+    search_fields = ("answer", "notification__title", "notification__user_name")
+    date_hierarchy = "started_at"
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+
+@admin.register(ContactMethod)
+class ContactMethodAdmin(ReadOnlyAdmin):
+    list_display = ("user", "channel", "described", "created_at")
+    list_filter = ("channel",)
+    list_select_related = ("user",)
+    search_fields = ("user__email", "user__name")
+    exclude = ("address", "secret")
+    readonly_fields = ("described",)
+
+    @admin.display(description="address")
+    def described(self, method: ContactMethod) -> str:
+        return method.description
+
+
+@admin.register(NotificationRule)
+class NotificationRuleAdmin(ReadOnlyAdmin):
+    list_display = ("user", "priority", "delay_minutes", "contact_method")
+    list_filter = ("priority", "contact_method__channel")
+    list_select_related = ("user", "contact_method")
+    search_fields = ("user__email", "user__name")
+
+
+@admin.register(Provider)
+class ProviderAdmin(ReadOnlyAdmin):
+    list_display = ("name", "failures", "open_until", "probing", "answer")
+    list_filter = ("probing", ("open_until", admin.EmptyFieldListFilter))
+    search_fields = ("name", "answer")
+
+
+@admin.register(OutboxMail)
+class OutboxMailAdmin(ReadOnlyAdmin):
+    """The page of the outbox shows the mails themselves."""
+
+    list_display = ("subject", "recipients", "sender", "created_at")
+    search_fields = ("subject", "recipients")
+    date_hierarchy = "created_at"
+    exclude = ("headers",)
