@@ -27,6 +27,8 @@ class ContactMethod(models.Model):
     address = EncryptedTextField()
     secret = EncryptedTextField(blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
+    # So that "Send a test" cannot be used to flood whoever an address belongs to.
+    last_test_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering = ["user", "pk"]

@@ -4,15 +4,22 @@ import logging
 import traceback
 import uuid
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
 
 from django.db import transaction
 from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
+from ilert.common.clock import database_now
 from ilert.common.links import absolute
 from notifications.channels import DeliveryError, Link, Message
 from notifications.models import ContactMethod, Notification, NotificationRule, Priority
+
+# Between two tests of one contact method; within it so many of a person's methods can be tested.
+TEST_PAUSE = timedelta(seconds=10)
+TESTS_AT_ONCE = 3
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +74,13 @@ def delete_contact_method(method: ContactMethod) -> None:
 
 
 def send_test(method: ContactMethod) -> TestResult:
-    """Send a message to `method` now, past the outbox, and return what the provider says to it."""
+    """Send a message to `method` now, past the outbox, and return what the provider says to it.
+
+    Nothing is sent to a method that was tested a moment ago, nor for a person who tests many at once.
+    """
+    wait = _claim_test(method, database_now())
+    if wait:
+        return TestResult(False, f"This was tested a moment ago. Try again in {wait} s.")
     message = Message(
         id=str(uuid.uuid4()),
         title="Test message from ilert",
@@ -86,6 +99,22 @@ def send_test(method: ContactMethod) -> TestResult:
         place = "".join(traceback.format_tb(error.__traceback__))
         logger.error("Test of contact method %s ended in %s\n%s", method.pk, type(error).__name__, place)
         return TestResult(False, "ilert could not send this, through a fault of its own. The log has the details.")
+
+
+@transaction.atomic
+def _claim_test(method: ContactMethod, now: datetime) -> int:
+    """Take the right to send a test now, or return how many seconds it is until then."""
+    # Whoever presses at the same moment waits here, and then finds that this one was first.
+    User.objects.select_for_update(no_key=True).get(pk=method.user_id)
+    recent = ContactMethod.objects.filter(user=method.user_id, last_test_at__gt=now - TEST_PAUSE)
+    moments = {tested.pk: tested.last_test_at for tested in recent if tested.last_test_at}
+    earliest = [moments[method.pk]] if method.pk in moments else []
+    if len(moments) >= TESTS_AT_ONCE:
+        earliest.append(min(moments.values()))
+    if earliest:
+        return ceil((max(earliest) + TEST_PAUSE - now).total_seconds())
+    ContactMethod.objects.filter(pk=method.pk).update(last_test_at=now)
+    return 0
 
 
 def warnings_for(user: User) -> list[ReachWarning]:

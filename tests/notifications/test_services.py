@@ -11,6 +11,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from accounts.models import User
+from ilert.common.clock import database_now
 from notifications import channels, claims, outbox, outcomes, services
 from notifications.channels import Message
 from notifications.models import ContactMethod, Notification, NotificationRule, OutboxMail, Priority
@@ -129,9 +130,24 @@ def test_no_log_line_holds_a_topic_or_a_token(bob: User, ntfy: NtfyServer, caplo
     method = services.create_contact_method(bob, "ntfy", f"{ntfy.url}/ilert-hidden", "tk_hidden")
     services.send_test(method)
     ntfy.behaviour = replying(500)
+    ContactMethod.objects.update(last_test_at=None)
     services.send_test(method)
     own = [record.getMessage() for record in caplog.records if not record.name.startswith("django.db")]
     assert not any("hidden" in line for line in own)
+
+
+def test_tests_are_sent_with_pauses(bob: User, ntfy: NtfyServer) -> None:
+    methods = [services.create_contact_method(bob, "ntfy", f"{ntfy.url}/ilert-{number}") for number in range(4)]
+
+    assert services.send_test(methods[0]).ok
+    assert "Try again in 10 s" in services.send_test(methods[0]).answer
+    assert len(ntfy.messages("ilert-0")) == 1
+    assert [services.send_test(method).ok for method in methods[1:]] == [True, True, False]
+    assert not ntfy.messages("ilert-3")
+
+    ContactMethod.objects.update(last_test_at=database_now() - services.TEST_PAUSE)
+    assert services.send_test(methods[0]).ok
+    assert len(ntfy.messages("ilert-0")) == 2
 
 
 class TestWarnings:
@@ -172,6 +188,7 @@ class TestOutbox:
 
     def test_the_newest_are_kept(self, bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("notifications.mail.KEPT", 3)
+        monkeypatch.setattr(services, "TEST_PAUSE", dt.timedelta(0))
         method = bob.contact_methods.get()
         for _ in range(5):
             services.send_test(method)
