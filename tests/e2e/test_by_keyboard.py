@@ -105,6 +105,36 @@ def test_rules_are_moved_added_and_removed(installation: Installation, page: Pag
     expect(page.get_by_label("Name")).to_have_value("Kept while rules change")
 
 
+def test_a_policy_with_three_levels_is_built(installation: Installation, page: Page) -> None:
+    page.goto(f"{installation.url}/escalation-policies/new")
+    tab_to(page, "Skip to content")
+    page.get_by_label("Name").focus()
+    page.keyboard.type("Three levels")
+    for minutes in ("10", "15"):
+        tab_to(page, "Add a rule")
+        page.keyboard.press("Enter")
+        expect(page.locator(".rule:focus")).to_be_visible()
+        # The focus is on the new rule: its buttons come first, then its people, then its minutes.
+        for _ in range(10):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.type") == "checkbox":
+                break
+        page.keyboard.press("Space")
+        for _ in range(10):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.type") == "number":
+                break
+        page.keyboard.press("Control+a")
+        page.keyboard.type(minutes)
+    tab_to(page, "Save")
+    follow(page)
+
+    expect(page.get_by_role("heading", name="Three levels", level=1)).to_be_visible()
+    expect(page.get_by_text("At once")).to_be_visible()
+    for text in ("After 15 min", "After 25 min", "After 40 min"):
+        expect(page.get_by_text(text)).to_be_visible()
+
+
 def minutes_of(page: Page) -> list[str]:
     return [box.input_value() for box in page.get_by_label("Minutes to answer").all()]
 

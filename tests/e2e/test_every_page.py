@@ -35,6 +35,7 @@ PATHS = [
     "/alert-sources/1/events/1",
     "/alert-sources/1/delete",
     "/profile",
+    "/profile/api-keys",
     "/profile/contact-methods/add/email",
     "/profile/contact-methods/add/ntfy",
     "/profile/contact-methods/add/webhook",
