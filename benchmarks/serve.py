@@ -1,11 +1,14 @@
-"""One door in a process of its own, served as `make up` serves it: python -m benchmarks.serve DOOR PORT."""
+"""One door, served as `make up` serves it, with as many web processes: python -m benchmarks.serve DOOR PORT."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import django
+
+from ilert.embedded import process
 
 DOORS = {
     "lane": "ilert.asgi:application",
@@ -19,11 +22,19 @@ DOORS = {
 def main(door: str, port: int) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ilert.settings")
     django.setup()
+    from django.conf import settings  # noqa: PLC0415 - after the set-up
+
     from ilert.up import checks, roles  # noqa: PLC0415 - wants the settings
 
     roles.preload()
     roles.freeze()
-    return roles.web(checks.listen("127.0.0.1", port), os.open(os.devnull, os.O_WRONLY), DOORS[door])
+    listener = checks.listen("127.0.0.1", port)
+    parent = os.getpid()
+    for _ in range(settings.ILERT_WEB_PROCESSES - 1):
+        if os.fork() == 0:
+            process.die_with_parent(signal.SIGKILL, parent)
+            break
+    return roles.web(listener, os.open(os.devnull, os.O_WRONLY), DOORS[door])
 
 
 if __name__ == "__main__":

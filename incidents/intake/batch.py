@@ -138,7 +138,7 @@ def _where(source: AlertSource, event: Event) -> tuple[str, str]:
 
 def _tokens(item: Item) -> list[tuple[int, bytes]]:
     """Return what an event shares with those whose order beside it matters."""
-    source_id = item.source.pk
+    source_id = item.source.id
     tokens = [(source_id, item.key_hash)]
     if item.event.key:
         tokens.append((source_id, key_hash(item.event.key)))

@@ -50,19 +50,19 @@ class Desk:
         """Return why nothing of a source can be taken now, if so: to refuse must cost much less than to take."""
         if self._committer.is_stuck:
             return unavailable()
-        if source and self._committer.is_full_for(source.pk):
+        if source and self._committer.is_full_for(source.id):
             return overloaded()
         return None
 
     def take(self, source: AlertSource, payload: Payload, since: float, reply: Reply) -> None:
         """Read and commit what a source sent. `reply` is called once, within 5 s of `since`: the end of the body."""
-        if self._committer.is_full_for(source.pk):
+        if self._committer.is_full_for(source.id):
             self.hold_back(overloaded(), reply)
             return
         request = admission.read(source, payload)
-        if rates.over(source.pk, request.size) and self._committer.is_half_full():
-            rates.refused(source.pk, request.size)
-            self.hold_back(over_rate(rates.retry_after(source.pk)), reply)
+        if rates.over(source.id, request.size) and self._committer.is_half_full():
+            rates.refused(source.id, request.size)
+            self.hold_back(over_rate(rates.retry_after(source.id)), reply)
             return
         self._committer.submit(request, since, reply)
 

@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus
 
 from alertsources.models import AlertSource
 from ilert.common.text import clean, clean_deep
-from integrations import Event, Payload
+from integrations import Event, Integration, Payload
 from integrations.payload import encoding_of
 
 REDACTED = "[removed]"
@@ -21,6 +21,8 @@ _CUT_KEY = re.compile(r"il1[a-z]{3}[2-9a-hjkmnp-z]{8,28}", re.IGNORECASE)
 _ESCAPED_ASCII = re.compile(rb"\\u00(2[d-f]|3[0-9a]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])", re.IGNORECASE)
 # Shorter values would redact half of the text; no tool's token is as short.
 MIN_SECRET = 6
+MAX_REPEATED = 4096
+"""Bytes of a body up to which it is worth while to remember what was made of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,14 @@ class Prepared:
 
 def prepare(source: AlertSource, payload: Payload) -> Prepared:
     """Read a request with the source's adapter, and take out what must not be stored. Raises PayloadError."""
-    events = source.integration.parse(payload)
-    secrets = _secrets_in(source, payload, events)
+    if len(payload.body) + len(payload.query) > MAX_REPEATED:
+        return _prepare(source.integration, source.integration_key, payload)
+    return _prepare_repeated(source.integration, source.integration_key, payload)
+
+
+def _prepare(integration: Integration, integration_key: str, payload: Payload) -> Prepared:
+    events = integration.parse(payload)
+    secrets = _secrets_in(integration, integration_key, payload, events)
     return Prepared(
         events=tuple(_cleaned(event, secrets) for event in events),
         body=redact_body(_raw(payload), secrets),
@@ -47,9 +55,13 @@ def prepare(source: AlertSource, payload: Payload) -> Prepared:
     )
 
 
+# What floods is mostly one message again and again, from a loop or a flapping check.
+_prepare_repeated = lru_cache(maxsize=64)(_prepare)
+
+
 def prepare_rejected(source: AlertSource, payload: Payload, reason: str) -> Prepared:
     """Make ready what is kept of a request that could not be understood."""
-    secrets = _secrets_in(source, payload)
+    secrets = _secrets_in(source.integration, source.integration_key, payload)
     return Prepared(
         events=(),
         body=redact_body(_raw(payload), secrets),
@@ -120,23 +132,22 @@ def _spellings(secret: str) -> tuple[bytes, ...]:
     return tuple(spelling.encode("utf-8", "replace") for spelling in spellings)
 
 
-def _secrets_in(source: AlertSource, payload: Payload, events: Sequence[Event] = ()) -> Sequence[str]:
+def _secrets_in(
+    integration: Integration, integration_key: str, payload: Payload, events: Sequence[Event] = ()
+) -> Sequence[str]:
     """Return what must not be stored of a request: the source's key, and what the tool is known to send of its own.
 
     Both as it stands in the body and as it was read from there, which differ when it was escaped.
     """
-    integration = source.integration
     if not integration.secret_fields:
-        return (source.integration_key,)
+        return (integration_key,)
     own = integration.secrets(payload)
     for event in events:
         for name in integration.secret_fields:
             if value := event.fields.get(name):
                 own.add(value)
     # The longest first, as one may be a part of another.
-    return sorted(
-        [source.integration_key, *(value for value in own if len(value) >= MIN_SECRET)], key=len, reverse=True
-    )
+    return sorted([integration_key, *(value for value in own if len(value) >= MIN_SECRET)], key=len, reverse=True)
 
 
 def _cleaned(event: Event, secrets: Sequence[str]) -> Event:

@@ -92,8 +92,8 @@ def alerts(batch: Sequence[Item]) -> list[Applied | None]:
     folds = _folded(batch)
     rows = _rows(
         _ALERTS,
-        arrays.integers(sorted({item.source.pk for item in batch})),
-        arrays.integers([item.source.pk for item in batch]),
+        arrays.integers(sorted({item.source.id for item in batch})),
+        arrays.integers([item.source.id for item in batch]),
         arrays.binaries([item.key_hash for item in batch]),
         arrays.binaries([item.scope_hash for item in batch]),
         arrays.integers([times for times, _ in folds]),
@@ -111,7 +111,7 @@ def others(batch: Sequence[Item], verdicts: Sequence[Verdict]) -> list[Applied]:
     """Store events together with what became of each. Their sources are locked."""
     rows = _rows(
         _OTHERS,
-        arrays.integers([item.source.pk for item in batch]),
+        arrays.integers([item.source.id for item in batch]),
         arrays.integers([verdict.incident_id or 0 for verdict in verdicts]),
         arrays.texts([item.event.type for item in batch]),
         arrays.texts([verdict.outcome for verdict in verdicts]),
@@ -134,7 +134,7 @@ def _folded(batch: Sequence[Item]) -> list[tuple[int, str]]:
     times = [0] * len(batch)
     priorities = [(item.event.priority or "").lower() for item in batch]
     for place, item in enumerate(batch):
-        at = first.setdefault((item.source.pk, item.key_hash), place)
+        at = first.setdefault((item.source.id, item.key_hash), place)
         times[at] += 1
         if priorities[at] != "high" and priorities[place] in ("high", ""):
             priorities[at] = priorities[place]

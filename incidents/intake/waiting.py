@@ -58,7 +58,7 @@ class WaitingRoom:
         return self._requests * 2 > MAX_REQUESTS or self._bytes * 2 > MAX_BYTES
 
     def enter(self, waiting: Waiting) -> None:
-        source_id = waiting.request.source.pk
+        source_id = waiting.request.source.id
         line = self._lines.get(source_id)
         if line is None:
             line = self._lines[source_id] = deque()
@@ -81,7 +81,7 @@ class WaitingRoom:
 
     def leave(self, gone: Iterable[Waiting]) -> None:
         for waiting in gone:
-            source_id = waiting.request.source.pk
+            source_id = waiting.request.source.id
             self._requests -= 1
             self._bytes -= waiting.size
             if self._counts[source_id] > 1:
