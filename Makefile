@@ -1,6 +1,6 @@
 # Every target sets up what it needs first; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test check e2e faults reliability model bench bench-pages lock
+.PHONY: help up test check e2e faults reliability model bench bench-pages bench-live lock
 
 PYTHON_BIN := .venv/bin/python
 # Throwaway PostgreSQL and Valkey, unless DATABASE_URL and REDIS_URL point at real ones.
@@ -34,6 +34,9 @@ bench: ## Hold the front door against PostgreSQL itself (ARGS=--quick for a shor
 
 bench-pages: ## Measure lists, searches and details (ARGS="--incidents 1000000 --events 5000000")
 	@bin/setup dev && exec $(PYTHON_BIN) -m benchmarks.pages $(ARGS)
+
+bench-live: ## How soon 200 open lists show what comes at 50/s, and what that costs
+	@bin/setup dev && exec $(PYTHON_BIN) -m benchmarks.open_pages $(ARGS)
 
 model: ## Compare the product with its model at length (MODEL_EXAMPLES=2000)
 	@bin/setup dev && exec $(ON_ENGINES) .venv/bin/pytest tests/model -m model $(ARGS)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -94,7 +94,7 @@ class Board:
     def is_full(self) -> bool:
         return sum(len(watched.followers) for watched in self._views.values()) >= MAX_FOLLOWERS
 
-    async def follow(self, view: View, version: str) -> AsyncIterator[str]:
+    async def follow(self, view: View, version: str) -> AsyncGenerator[str, None]:
         """Yield server-sent events for a page that shows `version` of `view`."""
         watched = self._views.get(view)
         if watched is None:

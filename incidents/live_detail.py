@@ -5,7 +5,7 @@ One statement a second tells of all the incidents that anybody looks at in this 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from typing import LiteralString
 
 from django.db import DatabaseError, connection
@@ -51,7 +51,7 @@ class Watch:
     def is_full(self) -> bool:
         return sum(map(len, self._pages.values())) >= live.MAX_FOLLOWERS
 
-    async def follow(self, incident_id: int, version: str) -> AsyncIterator[str]:
+    async def follow(self, incident_id: int, version: str) -> AsyncGenerator[str, None]:
         """Yield server-sent events for a page that shows `version` of an incident."""
         wake = asyncio.Event()
         self._pages.setdefault(incident_id, set()).add(wake)
