@@ -2,21 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.conf import settings
-from django.core.handlers.asgi import ASGIHandler
-from django.test import Client
+from django.db import connection
 
-from accounts.models import User
 from alertsources.models import AlertSource
 from ilert.common.clock import database_now
 from incidents import live, services
 from incidents.listing import Filters
 from incidents.live import Board, View
+from incidents.views.streams import event_stream
 from tests.incidents.test_pages import open_incident
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -116,46 +114,15 @@ def test_a_full_board_sends_pages_to_ask_instead(monkeypatch: pytest.MonkeyPatch
     run(story())
 
 
-def test_open_pages_hold_no_connection(source: AlertSource, alice: User) -> None:
-    """More pages than the pool has connections are open, and all others go on."""
-    client = Client()
-    client.force_login(alice)
-    name = settings.SESSION_COOKIE_NAME
-    cookie = f"{name}={client.cookies[name].value}".encode()
-    pages = settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"] + 2
+def test_an_open_page_holds_no_connection(source: AlertSource) -> None:
+    async def events() -> AsyncGenerator[str, None]:
+        yield "retry: 2000\n\n"
 
     async def story() -> None:
-        application = ASGIHandler()
-        tasks = []
-        for _ in range(pages):
-            started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-            tasks.append(asyncio.create_task(opened(application, cookie, started)))
-            assert await started == 200
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await sync_to_async(database_now)()
+        assert await sync_to_async(lambda: connection.connection is not None)()
+        response = event_stream(events())
+        assert await anext(aiter(response)) == b"retry: 2000\n\n"
+        assert await sync_to_async(lambda: connection.connection is None)()
 
     run(story())
-
-
-async def opened(application: ASGIHandler, cookie: bytes, started: "asyncio.Future[int]") -> None:
-    """Open the stream of a list as a browser does; `started` gets its status with its first part."""
-    status = 0
-
-    async def receive() -> dict[str, Any]:
-        if not started.done() and not status:
-            return {"type": "http.request", "body": b"", "more_body": False}
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    async def send(message: dict[str, Any]) -> None:
-        nonlocal status
-        status = message.get("status", status)
-        if message["type"] == "http.response.body" and not started.done():
-            started.set_result(status)
-
-    scope = {
-        "type": "http", "method": "GET", "path": "/incidents/stream", "query_string": b"", "http_version": "1.1",
-        "headers": [(b"host", b"localhost"), (b"cookie", cookie)], "client": ("127.0.0.1", 1), "scheme": "http",
-    }  # fmt: skip
-    await application(scope, receive, send)
