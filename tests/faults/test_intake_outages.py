@@ -6,16 +6,19 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 import redis
 
+from benchmarks.client import ClientProcess
 from ilert.embedded import paths
 from tests.faults.house import LONG, Answered, House, Senders, continue_all, engine, open_house, stop_all
-from tests.faults.running import Process, eventually
+from tests.faults.running import Process, Up, eventually
 
 pytestmark = pytest.mark.faults
 
@@ -114,6 +117,39 @@ def set_read_only(house: House, value: str) -> None:
         connection.execute("SET default_transaction_read_only = off")
         connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
         connection.execute("SELECT pg_reload_conf()")
+
+
+@pytest.fixture
+def small_disk(place: Path) -> Iterator[Path]:
+    """A file system of its own for all that the installation writes."""
+    disk = place / "var"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=700m", "none", disk], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_disk_full(small_disk: Path, up: Callable[..., Up], client: ClientProcess) -> None:
+    house = open_house(up(small_disk, ILERT_WEB_PROCESSES="2").runs(90), client)
+    webs = house.webs()
+    ballast = small_disk / "ballast"
+    with Senders(house) as told:
+        time.sleep(1)
+        since = len(told.answers)
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(1 << 20)):
+                pass
+        eventually(lambda: refused(told, since), 30, "an alert that cannot be stored")
+        time.sleep(BROKEN_FOR)
+        ballast.unlink()
+        back = house.takes_events(30)
+        print(f"\ntaken again {back:.1f} s after there is room")
+    check_answers(house, told)
+    assert house.webs() == webs
 
 
 @pytest.mark.parametrize("how", ["stopped", "frozen", "full"])
