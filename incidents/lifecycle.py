@@ -240,7 +240,8 @@ def _start(incident: Incident, run: dict[str, Any], at: datetime) -> None:
 
 def _run(incident: Incident, rules: dict[str, Any]) -> dict[str, Any]:
     """Return a new run over `rules`. Its number tells its messages from those of the runs before."""
-    return runs.begin(rules, number=_number(incident) + 1, single_level=incident.priority == Priority.LOW)
+    fresh = runs.begin(rules, number=_number(incident) + 1, single_level=incident.priority == Priority.LOW)
+    return runs.at_once(fresh)
 
 
 def _onwards(incident: Incident) -> dict[str, Any]:
@@ -248,7 +249,7 @@ def _onwards(incident: Incident) -> dict[str, Any]:
     run = incident.run
     if run is None or run["reminder"]:
         run = runs.begin(snapshot(incident.escalation_policy), number=0, single_level=False)
-    return {**run, "number": _number(incident) + 1, "single_level": False, "reminder": 0}
+    return runs.at_once({**run, "number": _number(incident) + 1, "single_level": False, "reminder": 0})
 
 
 def _number(incident: Incident) -> int:

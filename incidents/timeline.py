@@ -30,6 +30,7 @@ class Kind(StrEnum):
     MERGED = "merged"
     MERGED_HERE = "merged.here"
     COMMENTED = "commented"
+    DELAYED = "delayed"
     LEVEL_ASKED = "level.asked"
     LEVEL_SKIPPED = "level.skipped"
     NOBODY_ANSWERED = "nobody.answered"
@@ -118,8 +119,8 @@ _KINDS = {
     "events": frozenset[Kind](),
     "steps": frozenset(
         (
-            Kind.LEVEL_ASKED, Kind.LEVEL_SKIPPED, Kind.NOBODY_ANSWERED, Kind.NOBODY_TO_ASK, Kind.UNREACHABLE,
-            Kind.STEP_FAILED, Kind.RECOVERY_AMBIGUOUS,
+            Kind.DELAYED, Kind.LEVEL_ASKED, Kind.LEVEL_SKIPPED, Kind.NOBODY_ANSWERED, Kind.NOBODY_TO_ASK,
+            Kind.UNREACHABLE, Kind.STEP_FAILED, Kind.RECOVERY_AMBIGUOUS,
         )
     ),
     "notifications": frozenset((Kind.NOTIFIED, Kind.RESOLVE_NOTICE)),
@@ -199,6 +200,7 @@ _ENTRY_LOOKS = {
     Kind.MERGED: ("merge", "info", "Merged into #{number}"),
     Kind.MERGED_HERE: ("merge", "info", "#{number} was merged into this one"),
     Kind.COMMENTED: ("message-square", "neutral", "Commented"),
+    Kind.DELAYED: ("hourglass", "neutral", "Waits {minutes} min before the first level, as the escalation policy says"),
     Kind.LEVEL_ASKED: ("arrow-up-narrow-wide", "neutral", "Level {level} asked: {people}"),
     Kind.LEVEL_SKIPPED: ("skip-forward", "warning", "Level {level} skipped: nobody is in it"),
     Kind.NOBODY_ANSWERED: ("bell-off", "danger", "Nobody answered"),

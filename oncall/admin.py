@@ -17,7 +17,7 @@ class RuleInline(admin.TabularInline[EscalationRule, EscalationPolicy]):
 
 @admin.register(EscalationPolicy)
 class EscalationPolicyAdmin(AuditedAdmin):
-    list_display = ("name", "team", "repeating", "frequency", "created_at")
+    list_display = ("name", "team", "delay_minutes", "repeating", "frequency", "created_at")
     list_filter = ("repeating", "team")
     list_select_related = ("team",)
     search_fields = ("name", "rules__users__email", "rules__users__name")

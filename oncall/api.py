@@ -38,17 +38,22 @@ class PolicyViews(Resource[EscalationPolicy]):
         return _policies(viewer(self.request))
 
     def make(self, data: dict[str, Any]) -> EscalationPolicy:
-        return services.create_policy(**data)
+        return services.create_policy(**_with_timing(data))
 
     def change(self, item: EscalationPolicy, data: dict[str, Any]) -> None:
         item.team = data.pop("team")
-        services.update_policy(item, **data)
+        services.update_policy(item, **_with_timing(data))
 
     def remove(self, item: EscalationPolicy) -> None:
         try:
             services.delete_policy(item)
         except services.PolicyInUse:
             raise Conflict("POLICY_IN_USE", f"Alert sources follow {item}. Give them another policy first.") from None
+
+
+def _with_timing(data: dict[str, Any]) -> dict[str, Any]:
+    timing = services.Timing(data.pop("delay_minutes"))
+    return data | {"timing": timing}
 
 
 @extend_schema_view(list=extend_schema(parameters=[OpenApiParameter("escalation-policy", int)]))

@@ -8,8 +8,8 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
 from accounts.models import Team
-from oncall.models import EscalationPolicy
-from oncall.services import DEFAULT_TIMEOUT, MAX_MINUTES, MAX_RULES, RuleData, can_be_asked, check_name
+from oncall.models import MAX_DELAY, EscalationPolicy
+from oncall.services import DEFAULT_TIMEOUT, MAX_MINUTES, MAX_RULES, RuleData, Timing, can_be_asked, check_name
 
 PREFIX = "rules"
 
@@ -21,6 +21,19 @@ class PolicyForm(forms.Form):
         required=False,
         empty_label="Everyone's",
         help_text="Others than its members and admins do not see the policy.",
+    )
+    delay_minutes = forms.IntegerField(
+        label="Minutes before the first rule",
+        min_value=0,
+        max_value=MAX_DELAY,
+        initial=0,
+        help_text="What is over by then, or accepted, asks nobody: for alerts that come and go. 0 asks at once.",
+        error_messages={
+            "min_value": "0 minutes ask at once; less cannot be.",
+            "max_value": f"At most {MAX_DELAY} minutes.",
+            "invalid": "Write a whole number of minutes.",
+            "required": "Say how many minutes; 0 asks at once.",
+        },
     )
     repeating = forms.BooleanField(
         label="Start again when nobody has answered", required=False, help_text="Otherwise every rule asks once."
@@ -49,6 +62,9 @@ class PolicyForm(forms.Form):
         elif "frequency" in data and data["frequency"] is None:
             self.add_error("frequency", "Say how many rounds there are, from 2 to 9.")
         return data
+
+    def timing(self) -> Timing:
+        return Timing(self.cleaned_data["delay_minutes"])
 
 
 class RuleForm(forms.Form):

@@ -23,7 +23,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Course:
-    """The levels of one round, and when the round is over."""
+    """The levels of one round, and when the first round is over."""
 
     levels: list[Level]
     end: int
@@ -41,7 +41,7 @@ class Course:
 def course(policy: EscalationPolicy) -> Course:
     """Return what `policy` does. Costs no query when `rules__users` is prefetched."""
     levels: list[Level] = []
-    minutes = 0
+    minutes = policy.delay_minutes
     for number, rule in enumerate(policy.rules.all(), start=1):
         users = sorted(rule.users.all(), key=lambda user: str(user).lower())
         people = [user for user in users if user.is_active]

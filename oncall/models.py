@@ -11,6 +11,7 @@ from django.urls import reverse
 from accounts import audit
 from accounts.models import Team, TeamOwnedQuerySet
 
+MAX_DELAY = 60
 NAME_TAKEN = "Another escalation policy has this name already."
 
 
@@ -28,6 +29,12 @@ class EscalationPolicy(models.Model):
         default=1,
         validators=[MinValueValidator(1), MaxValueValidator(9)],
         help_text="How many rounds are made in all when the policy repeats.",
+    )
+    delay_minutes = models.PositiveSmallIntegerField(
+        "minutes before the first rule",
+        default=0,
+        validators=[MaxValueValidator(MAX_DELAY)],
+        help_text="What is accepted or resolved within them asks nobody.",
     )
     team = models.ForeignKey(
         Team,
@@ -52,6 +59,9 @@ class EscalationPolicy(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(frequency__range=(1, 9)), name="oncall_escalationpolicy_frequency_range"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(delay_minutes__lte=MAX_DELAY), name="oncall_escalationpolicy_delay_range"
             ),
         ]
 

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from accounts.serializers import TeamField
 from ilert.common.rest.serializers import IdField, RefSerializer, Strict
-from oncall.models import EscalationPolicy
+from oncall.models import MAX_DELAY, EscalationPolicy
 from oncall.services import MAX_MINUTES, MAX_RULES, RuleData, can_be_asked, check_name
 
 NOBODY = "There is no active member or admin with this id."
@@ -27,6 +27,13 @@ class PolicySerializer(Strict):
     repeating = serializers.BooleanField(default=False)
     frequency = serializers.IntegerField(
         min_value=1, max_value=9, default=1, help_text="Rounds in all; it counts when the policy repeats."
+    )
+    delayMinutes = serializers.IntegerField(
+        source="delay_minutes",
+        min_value=0,
+        max_value=MAX_DELAY,
+        default=0,
+        help_text="Before the first level is asked. What is accepted or resolved within them asks nobody.",
     )
 
     team = TeamField()

@@ -1,6 +1,6 @@
 """What can be done with escalation policies."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import transaction
@@ -26,6 +26,17 @@ class RuleData:
 
     escalation_timeout: int
     user_ids: list[int]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long an escalation policy waits, beside the minutes of its rules."""
+
+    delay_minutes: int = 0
+    """Before the first level is asked."""
+
+
+AT_ONCE = Timing()
 
 
 def can_be_asked(policy: EscalationPolicy | None = None) -> QuerySet[User]:
@@ -55,9 +66,17 @@ def ensure_default_policy() -> EscalationPolicy | None:
 
 @transaction.atomic
 def create_policy(
-    name: str, rules: list[RuleData], *, repeating: bool = False, frequency: int = 1, team: Team | None = None
+    name: str,
+    rules: list[RuleData],
+    *,
+    repeating: bool = False,
+    frequency: int = 1,
+    timing: Timing = AT_ONCE,
+    team: Team | None = None,
 ) -> EscalationPolicy:
-    policy = EscalationPolicy.objects.create(name=name, repeating=repeating, frequency=frequency, team=team)
+    policy = EscalationPolicy.objects.create(
+        name=name, repeating=repeating, frequency=frequency, team=team, **asdict(timing)
+    )
     replace_rules(policy, rules)
     audit.created(policy)
     return policy
@@ -69,12 +88,20 @@ def create_policy_asking(name: str, user: User) -> EscalationPolicy:
 
 
 def update_policy(
-    policy: EscalationPolicy, *, name: str, rules: list[RuleData], repeating: bool, frequency: int
+    policy: EscalationPolicy,
+    *,
+    name: str,
+    rules: list[RuleData],
+    repeating: bool,
+    frequency: int,
+    timing: Timing = AT_ONCE,
 ) -> None:
     """Change a policy, and its team to the one it was given."""
     with audit.changing(policy):
         policy.name, policy.repeating, policy.frequency = name, repeating, frequency
-        policy.save(update_fields=["name", "repeating", "frequency", "team"])
+        for field, minutes in asdict(timing).items():
+            setattr(policy, field, minutes)
+        policy.save(update_fields=["name", "repeating", "frequency", "team", *asdict(timing)])
         replace_rules(policy, rules)
 
 
@@ -101,11 +128,11 @@ def replace_rules(policy: EscalationPolicy, rules: list[RuleData]) -> None:
 def snapshot(policy: EscalationPolicy | None) -> dict[str, Any]:
     """Return the policy's rules as they are now, as plain data that an escalation can keep.
 
-    {"policy": name, "rounds": 1–9, "rules": [{"minutes": int, "users": [id, …]}, …]}; without a policy there are
-    no rules. Inactive people are left out.
+    {"policy": name, "rounds": 1–9, "delay": minutes, "rules": [{"minutes": int, "users": [id, …]}, …]}; without a
+    policy there are no rules. Inactive people are left out.
     """
     if policy is None:
-        return {"policy": "", "rounds": 1, "rules": []}
+        return {"policy": "", "rounds": 1, "delay": 0, "rules": []}
     rules = [
         {
             "minutes": rule.escalation_timeout,
@@ -113,4 +140,4 @@ def snapshot(policy: EscalationPolicy | None) -> dict[str, Any]:
         }
         for rule in policy.rules.order_by("position").prefetch_related("users")
     ]
-    return {"policy": policy.name, "rounds": policy.rounds, "rules": rules}
+    return {"policy": policy.name, "rounds": policy.rounds, "delay": policy.delay_minutes, "rules": rules}

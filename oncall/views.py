@@ -74,10 +74,11 @@ def _policy_form(request: HttpRequest, policy: EscalationPolicy | None) -> HttpR
 
 def _stored(policy: EscalationPolicy | None) -> dict[str, Any]:
     if policy is None:
-        return {"frequency": 3}
+        return {"frequency": 3, "delay_minutes": 0}
     return {
         "name": policy.name,
         "team": policy.team_id,
+        "delay_minutes": policy.delay_minutes,
         "repeating": policy.repeating and policy.frequency > 1,
         "frequency": max(policy.frequency, 2),
     }
@@ -90,7 +91,8 @@ def _stored_rules(policy: EscalationPolicy | None, viewer: User) -> list[dict[st
 
 
 def _save(request: HttpRequest, policy: EscalationPolicy | None, form: PolicyForm, rules: Any) -> HttpResponse | None:
-    fields = {**form.cleaned_data, "rules": [rule.rule() for rule in rules]}
+    fields = {name: form.cleaned_data[name] for name in ("name", "team", "repeating", "frequency")}
+    fields |= {"timing": form.timing(), "rules": [rule.rule() for rule in rules]}
     try:
         saved = _write(policy, fields)
     except IntegrityError:  # somebody else has just taken the name; the form said nothing, as it was free then

@@ -94,7 +94,7 @@ def _set_aside(due: "QuerySet[Incident]", now: datetime) -> int:
     rules = _rules(incidents)
     # A number that no run has had within the hour: the new one tells people anew, and the admins not every minute.
     number = int(now.timestamp()) // 3600
-    _write([steps.set_aside(item, _begin(item, rules, number), _admins(), now) for item in incidents])
+    _write([steps.set_aside(item, runs.at_once(_begin(item, rules, number)), _admins(), now) for item in incidents])
     return len(incidents)
 
 

@@ -14,8 +14,8 @@ class Step:
     """What one due moment asks for.
 
     `skipped` are levels (1 is the first) that nobody is in; they cost no time. `level` with its `users` is asked now,
-    0 if none is left. `minutes` is how long they have, None when nothing follows. `finished`: nobody is left and
-    nobody answered, so the admins are told, and told again after `minutes`.
+    0 if none is left or the policy waits before its first level. `minutes` is how long that takes, None when nothing
+    follows. `finished`: nobody is left and nobody answered, so the admins are told, and told again after `minutes`.
     """
 
     skipped: tuple[int, ...]
@@ -36,8 +36,15 @@ def begin(snapshot: dict[str, Any], number: int, single_level: bool) -> dict[str
     return {**snapshot, "number": number, "single_level": single_level, "round": 1, "next": 0, "reminder": 0}
 
 
+def at_once(run: dict[str, Any]) -> dict[str, Any]:
+    """Return the run without the policy's delay: a person has asked for it, or it goes on after a fault."""
+    return {**run, "delay": 0}
+
+
 def step(run: dict[str, Any]) -> Step:
     """Return what is to be done now and the run as it stands afterwards."""
+    if delay := run.get("delay"):
+        return Step((), 0, run["round"], (), delay, False, at_once(run))
     skipped: list[int] = []
     index, round_number = run["next"], run["round"]
     while (position := _position(run, index, round_number)) is not None:
@@ -65,7 +72,7 @@ def current(run: dict[str, Any]) -> tuple[int, tuple[int, ...]] | None:
 
 def upcoming(run: dict[str, Any]) -> tuple[int, tuple[int, ...]] | None:
     """Return (level, user ids) of who is asked next, or None when nobody is left."""
-    ahead = step(run)
+    ahead = step(at_once(run))
     return (ahead.level, ahead.users) if ahead.level else None
 
 

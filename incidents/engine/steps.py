@@ -66,6 +66,8 @@ def plan(incident: Incident, step: runs.Step, people: People, now: datetime) -> 
         planned.say(Kind.LEVEL_SKIPPED, level=level)
     if step.finished:
         _tell_admins(planned, step, people.admins)
+    elif not step.level:
+        planned.say(Kind.DELAYED, minutes=step.minutes)
     elif not _ask(planned, step, people):
         return planned
     planned.next_due_at = None if step.minutes is None else planned.due_at + timedelta(minutes=step.minutes)

@@ -15,7 +15,7 @@ from alertsources.services import Options, update_source
 from incidents import services
 from incidents.intake.receive import Answer, receive
 from integrations import Payload
-from oncall.services import create_policy, delete_policy, update_policy
+from oncall.services import Timing, create_policy, delete_policy, update_policy
 from tests.model import product
 from tests.model.bench import NAMES, Bench, as_rules
 from tests.model.reference import HIGH, LOW, Incident, Level, Policy, Rule
@@ -35,6 +35,7 @@ keys = st.sampled_from(KEYS)
 scopes = st.sampled_from(SCOPES)
 priorities = st.sampled_from((HIGH, LOW))
 places = st.integers(0, 1000)
+delays = st.sampled_from((0, 0, 0, 2))
 levels = st.lists(
     st.builds(Level, st.sampled_from(MINUTES), st.lists(names, max_size=2, unique=True).map(sorted)), max_size=3
 )
@@ -69,10 +70,14 @@ class Machine(RuleBasedStateMachine):
 
     # Tools.
 
-    @initialize(one=levels, two=levels, rounds=st.integers(1, 2), minutes=st.sampled_from((None, None, 10)))
-    def an_admin_sets_it_up(self, one: list[Level], two: list[Level], rounds: int, minutes: int | None) -> None:
-        self._edit_policy(0, one, rounds)
-        self._edit_policy(1, two, 1)
+    @initialize(
+        one=levels, two=levels, rounds=st.integers(1, 2), delay=delays, minutes=st.sampled_from((None, None, 10))
+    )
+    def an_admin_sets_it_up(
+        self, one: list[Level], two: list[Level], rounds: int, delay: int, minutes: int | None
+    ) -> None:
+        self._edit_policy(0, one, rounds, 0)
+        self._edit_policy(1, two, 1, delay)
         self.world.sources["quiet"].auto_minutes = minutes
         self._configure("quiet")
 
@@ -226,29 +231,43 @@ class Machine(RuleBasedStateMachine):
     # Policies and sources.
 
     @rule(
-        what=st.sampled_from(("edit", "edit", "add", "delete")), place=places, levels=levels, rounds=st.integers(1, 3)
+        what=st.sampled_from(("edit", "edit", "add", "delete")),
+        place=places,
+        levels=levels,
+        rounds=st.integers(1, 3),
+        delay=delays,
     )
-    def an_admin_changes_the_policies(self, what: str, place: int, levels: list[Level], rounds: int) -> None:
+    def an_admin_changes_the_policies(
+        self, what: str, place: int, levels: list[Level], rounds: int, delay: int
+    ) -> None:
         if what == "edit":
-            self._edit_policy(place, levels, rounds)
+            self._edit_policy(place, levels, rounds, delay)
         elif what == "add" and len(self.world.policies) < 3:
-            self._add_policy(levels, rounds)
+            self._add_policy(levels, rounds, delay)
         elif what == "delete" and len(self.world.policies) > 1:
             self._delete_policy(place)
 
-    def _edit_policy(self, place: int, levels: list[Level], rounds: int) -> None:
+    def _edit_policy(self, place: int, levels: list[Level], rounds: int, delay: int) -> None:
         name = self._policy(place)
         new = self._without_the_deleted(levels)
         rules = as_rules(new, self.bench.user)
-        update_policy(self.bench.policy(name), name=name, rules=rules, repeating=rounds > 1, frequency=rounds)
-        self.world.policies[name] = Policy(new, rounds)
+        update_policy(
+            self.bench.policy(name),
+            name=name,
+            rules=rules,
+            repeating=rounds > 1,
+            frequency=rounds,
+            timing=Timing(delay),
+        )
+        self.world.policies[name] = Policy(new, rounds, delay)
 
-    def _add_policy(self, levels: list[Level], rounds: int) -> None:
+    def _add_policy(self, levels: list[Level], rounds: int, delay: int) -> None:
         self.serial += 1
         name = f"policy {self.serial}"
         new = self._without_the_deleted(levels)
-        create_policy(name, as_rules(new, self.bench.user), repeating=rounds > 1, frequency=rounds)
-        self.world.policies[name] = Policy(new, rounds)
+        rules = as_rules(new, self.bench.user)
+        create_policy(name, rules, repeating=rounds > 1, frequency=rounds, timing=Timing(delay))
+        self.world.policies[name] = Policy(new, rounds, delay)
 
     def _delete_policy(self, place: int) -> None:
         """Its sources have to follow another one first."""

@@ -15,6 +15,7 @@ SENT = ("notified", "notified.resolved")
 _WORDS = {
     "accepted": ("actor",),
     "resolved": ("actor",),
+    "delayed": ("minutes",),
     "level.asked": ("level", "round", "people"),
     "level.skipped": ("level",),
     "person.unreachable": ("people",),

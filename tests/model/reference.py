@@ -44,6 +44,8 @@ class Level:
 class Policy:
     levels: list[Level]
     rounds: int = 1
+    delay: int = 0
+    """Minutes before the first level; they pass once for each incident that an event starts."""
 
 
 @dataclass
@@ -63,6 +65,7 @@ class Run:
     only_one: bool
     place: int = 0
     reminders: int = 0
+    delay: int = 0
 
 
 @dataclass(eq=False)
@@ -203,6 +206,10 @@ class World:
         assert incident.due is not None
         asked_at = self.now if self.now - incident.due > VERY_LATE else incident.due
         run = incident.run = incident.run or self._begin(incident)
+        if run.delay:
+            incident.log("delayed", str(run.delay))
+            incident.due, run.delay = asked_at + timedelta(minutes=run.delay), 0
+            return
         while run.place < len(run.course):
             round_number, number, level = run.course[run.place]
             run.place += 1
@@ -233,7 +240,7 @@ class World:
             for round_number in range(1, rounds + 1)
             for number, level in enumerate(levels, start=1)
         ]
-        return Run(course, reaches_somebody, only_one=incident.priority == LOW)
+        return Run(course, reaches_somebody, only_one=incident.priority == LOW, delay=policy.delay)
 
     def _tell(self, incident: Incident, person: Person, asked_at: datetime) -> bool:
         rules = [rule for rule in person.rules if rule.priority == incident.priority]

@@ -17,7 +17,13 @@ from tests.html import assert_clean
 
 def _entry(*rules: tuple[object, list[int]], **fields: str) -> dict[str, Any]:
     """What the browser sends for a policy with these (minutes, people)."""
-    entry: dict[str, Any] = {"name": "Night", "rules-TOTAL_FORMS": len(rules), "rules-INITIAL_FORMS": 0} | fields
+    entry: dict[str, Any] = {
+        "name": "Night",
+        "delay_minutes": 0,
+        "rules-TOTAL_FORMS": len(rules),
+        "rules-INITIAL_FORMS": 0,
+    }
+    entry |= fields
     for index, (minutes, users) in enumerate(rules):
         entry[f"rules-{index}-escalation_timeout"] = minutes
         entry[f"rules-{index}-users"] = users
@@ -123,6 +129,19 @@ def test_policy_is_edited(as_alice: Client, policy: EscalationPolicy, bob: User)
     assert _rules(policy) == [(7, ["Bob"])]
 
 
+def test_a_delay_is_kept_and_shown(as_alice: Client, policy: EscalationPolicy, bob: User) -> None:
+    edit = reverse("policy-edit", args=[policy.pk])
+    as_alice.post(edit, _entry((7, [bob.pk]), delay_minutes="5"))
+
+    policy.refresh_from_db()
+    assert policy.delay_minutes == 5
+    page = as_alice.get(policy.get_absolute_url()).content.decode()
+    for text in ("Nobody is asked for 5 min", "After 5 min", "After 12 min"):
+        assert text in page
+    assert 'name="delay_minutes" value="5"' in as_alice.get(edit).content.decode()
+    assert "after 5 min: Bob" in " ".join(as_alice.get(reverse("policy-list")).content.decode().split())
+
+
 def test_policy_keeps_its_own_name(as_alice: Client, policy: EscalationPolicy, bob: User) -> None:
     as_alice.post(reverse("policy-edit", args=[policy.pk]), _entry((7, [bob.pk]), name="DEFAULT"))
 
@@ -144,6 +163,8 @@ def test_what_is_not_shown_cannot_be_wrong(as_alice: Client, bob: User) -> None:
         ({"name": "default"}, (5, True), "id_name_error"),
         ({"name": "Kept", "repeating": "on", "frequency": ""}, (5, True), "id_frequency_error"),
         ({"name": "Kept", "repeating": "on", "frequency": "10"}, (5, True), "id_frequency_error"),
+        ({"name": "Kept", "delay_minutes": "61"}, (5, True), "id_delay_minutes_error"),
+        ({"name": "Kept", "delay_minutes": ""}, (5, True), "id_delay_minutes_error"),
         ({"name": "Kept"}, (0, True), "id_rules-0-escalation_timeout_error"),
         ({"name": "Kept"}, (1441, True), "id_rules-0-escalation_timeout_error"),
         ({"name": "Kept"}, ("soon", True), "id_rules-0-escalation_timeout_error"),

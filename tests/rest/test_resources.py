@@ -10,7 +10,7 @@ from alertsources.services import create_source
 from incidents.trial import send_test_event
 from notifications.models import OutboxMail
 from oncall.models import EscalationPolicy
-from oncall.services import RuleData, create_policy
+from oncall.services import RuleData, Timing, create_policy
 from tests.conftest import NOW
 from tests.rest.conftest import Api
 
@@ -185,6 +185,9 @@ def test_a_policy_is_created_read_replaced_and_deleted(alices: Api, alice: User,
     ]
     path = f"/escalation-policies/{found['id']}"
     assert alices.put(path, found).json() == found == alices.get(path).json()
+    assert found["delayMinutes"] == 0
+    waits = alices.put(path, policy_data((1, [bob.pk]), delayMinutes=60)).json()
+    assert waits["delayMinutes"] == 60 == EscalationPolicy.objects.get(pk=found["id"]).delay_minutes
     changed = alices.put(path, policy_data((1, [bob.pk]), name="NIGHT", repeating=True, frequency=4)).json()
     assert (changed["name"], changed["repeating"], changed["frequency"]) == ("NIGHT", True, 4)
     assert [rule["escalationTimeout"] for rule in changed["escalationRules"]] == [1]
@@ -205,6 +208,8 @@ def test_what_is_wrong_with_a_policy_is_named(alices: Api, alice: User, charlie:
     assert list(errors((5, [charlie.pk]))) == ["escalationRules[0].users[0].id"]
     assert errors(ok, name="default") == {"name": ["Another escalation policy has this name already."]}
     assert "frequency" in errors(ok, frequency=10)
+    assert "delayMinutes" in errors(ok, delayMinutes=61)
+    assert "delayMinutes" in errors(ok, delayMinutes=-1)
     assert "escalationRules[0].schedules" in errors(
         escalationRules=[{"escalationTimeout": 5, "users": [{"id": alice.pk}], "schedules": [{"id": 1}]}]
     )
@@ -214,6 +219,11 @@ def test_what_is_wrong_with_a_policy_is_named(alices: Api, alice: User, charlie:
 def test_a_policy_that_sources_follow_is_kept(alices: Api, source: AlertSource) -> None:
     answer = alices.delete(f"/escalation-policies/{source.escalation_policy_id}")
     assert (answer.status_code, answer.json()["code"]) == (409, "POLICY_IN_USE")
+
+
+def test_on_calls_count_the_delay(alices: Api, alice: User) -> None:
+    create_policy("Patient", [RuleData(5, [alice.pk]), RuleData(5, [alice.pk])], timing=Timing(delay_minutes=7))
+    assert [entry["afterMinutes"] for entry in alices.get("/on-calls").json()] == [7, 12]
 
 
 def test_on_calls_say_who_is_asked_when(alices: Api, alice: User, bob: User, policy: EscalationPolicy) -> None:

@@ -1,5 +1,6 @@
 """A policy with three levels through a night: nobody answers, somebody does, and somebody edits it meanwhile."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -7,14 +8,14 @@ import pytest
 from accounts.models import Role, User
 from alertsources.models import AlertSource
 from alertsources.services import create_source
-from incidents import services
+from incidents import lifecycle, services
 from incidents.engine import escalation
 from incidents.intake.receive import receive
 from incidents.models import Incident, LogEntry
 from integrations import Payload
 from notifications.models import Notification
 from oncall.models import EscalationPolicy
-from oncall.services import PolicyInUse, RuleData, create_policy, delete_policy, replace_rules
+from oncall.services import PolicyInUse, RuleData, Timing, create_policy, delete_policy, replace_rules, update_policy
 from tests.payloads import payload
 
 pytestmark = pytest.mark.django_db
@@ -127,3 +128,39 @@ def test_everybody_leaves_midway_and_the_admins_are_told(incident: Incident) -> 
     night(start, 2)
     User.objects.exclude(role=Role.ADMIN).update(is_active=False)
     assert night(start, 36, after=3) == [(5, "Alice"), (35, "Alice")]
+
+
+@pytest.fixture
+def delayed(policy: EscalationPolicy, incident: Incident) -> datetime:
+    """The moment the incident came; its policy waits 5 minutes before it asks Carl."""
+    rules = [RuleData(rule.escalation_timeout, [rule.users.get().pk]) for rule in policy.rules.all()]
+    update_policy(policy, name="Night", rules=rules, repeating=False, frequency=1, timing=Timing(delay_minutes=5))
+    assert incident.next_escalation_at
+    return incident.next_escalation_at
+
+
+def test_a_delay_moves_every_level(delayed: datetime) -> None:
+    assert night(delayed, 40) == [(5, "Carl"), (10, "Bob"), (20, "Dora"), (35, "Alice")]
+    assert kinds()[0] == "delayed"
+    assert kinds().count("delayed") == 1
+
+
+@pytest.mark.parametrize("verb", [services.accept, services.resolve])
+def test_what_is_over_within_the_delay_tells_nobody(
+    incident: Incident, delayed: datetime, carl: User, verb: Callable[[int, User, datetime], object]
+) -> None:
+    night(delayed, 4)
+    verb(incident.pk, carl, delayed + timedelta(minutes=4))
+    assert night(delayed, 60, after=4) == []
+    assert not Notification.objects.exists()
+
+
+def test_whoever_escalates_does_not_wait_for_the_delay(incident: Incident, delayed: datetime, bob: User) -> None:
+    night(delayed, 1)
+    lifecycle.escalate(incident.pk, bob, delayed + timedelta(minutes=2))
+    assert night(delayed, 10, after=2) == [(2, "Carl"), (7, "Bob")]
+
+
+def test_an_incident_of_low_priority_waits_too(incident: Incident, delayed: datetime) -> None:
+    Incident.objects.update(priority="low")
+    assert night(delayed, 60) == [(5, "Carl")]
