@@ -123,10 +123,14 @@ ROUTES = {
     "api-key-revoke": OWN,
     # How people are reached; each sees their own only.
     "profile": OWN,
+    "notification-rules": OWN,
     "contact-method-add": OWN,
     "contact-method-setup": OWN,
     "contact-method-test": OWN,
     "contact-method-delete": OWN,
+    "contact-method-verify": OWN,
+    # The token in the address is the credential.
+    "contact-method-link": OPEN,
     "outbox": ADMINS,
     "outbox-clear": ADMINS,
     # People, teams and the audit log.

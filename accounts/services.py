@@ -8,6 +8,7 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.models import Role, Team, User
+from accounts.signals import email_proven
 
 
 @transaction.atomic
@@ -81,6 +82,7 @@ def accept_invitation(person: User, password: str) -> None:
     person.set_password(password)
     person.save(update_fields=["password"])
     audit.record(person, "accepted invitation as", person, {}, {})
+    email_proven.send(User, person=person)
 
 
 @transaction.atomic

@@ -26,7 +26,7 @@ def main(number: int) -> None:
     ensure_default_policy()
     # Each time somebody else is asked: what they are told is not bundled with what others are.
     name = f"Load {User.objects.count()}"
-    person = User.objects.create_user(f"{uuid.uuid4()}@example.org", name=name)
+    person = User.objects.create_user(f"{uuid.uuid4()}@example.org", uuid.uuid4().hex, name=name)
     policy = create_policy_asking(name, person)
     sources = [create_source(f"Load {place}", "SEMATEXT", policy) for place in range(number)]
     print(json.dumps([urlsplit(source.integration_url).path for source in sources]))

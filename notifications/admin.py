@@ -8,7 +8,15 @@ from django.db.models import Model
 from django.http import HttpRequest
 
 from accounts.admin import ReadOnlyAdmin
-from notifications.models import Attempt, ContactMethod, Notification, NotificationRule, OutboxMail, Provider
+from notifications.models import (
+    Attempt,
+    ContactMethod,
+    Notification,
+    NotificationRule,
+    OutboxMail,
+    Provider,
+    VerificationCode,
+)
 
 
 class AttemptInline(admin.TabularInline[Attempt, Notification]):
@@ -42,8 +50,8 @@ class AttemptAdmin(ReadOnlyAdmin):
 
 @admin.register(ContactMethod)
 class ContactMethodAdmin(ReadOnlyAdmin):
-    list_display = ("user", "channel", "described", "created_at")
-    list_filter = ("channel",)
+    list_display = ("user", "channel", "described", "verified_at", "created_at")
+    list_filter = ("channel", ("verified_at", admin.EmptyFieldListFilter))
     list_select_related = ("user",)
     search_fields = ("user__email", "user__name")
     exclude = ("address", "secret")
@@ -60,6 +68,15 @@ class NotificationRuleAdmin(ReadOnlyAdmin):
     list_filter = ("priority", "contact_method__channel")
     list_select_related = ("user", "contact_method")
     search_fields = ("user__email", "user__name")
+
+
+@admin.register(VerificationCode)
+class VerificationCodeAdmin(ReadOnlyAdmin):
+    list_display = ("user", "contact_method", "sent_at", "tries")
+    list_select_related = ("user", "contact_method__user")
+    search_fields = ("user__email", "user__name")
+    date_hierarchy = "sent_at"
+    exclude = ("digest",)
 
 
 @admin.register(Provider)

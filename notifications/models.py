@@ -1,7 +1,7 @@
 """How people are reached, and the outbox of messages to them."""
 
 import uuid
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -17,6 +17,18 @@ class Priority(models.TextChoices):
     LOW = "low", "Low"
 
 
+class ContactMethodQuerySet(models.QuerySet["ContactMethod"]):
+    def verified(self) -> Self:
+        """Those that have been shown to reach their owner: no other is used for incidents."""
+        return self.filter(verified_at__isnull=False)
+
+
+class NotificationRuleQuerySet(models.QuerySet["NotificationRule"]):
+    def usable(self) -> Self:
+        """Those whose contact method has been shown to reach its owner."""
+        return self.filter(contact_method__verified_at__isnull=False)
+
+
 class ContactMethod(models.Model):
     """An address under which a person can be reached through a channel."""
 
@@ -27,8 +39,13 @@ class ContactMethod(models.Model):
     address = EncryptedTextField()
     secret = EncryptedTextField(blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
+    verified_at = models.DateTimeField(
+        null=True, help_text="When it was shown to reach its owner; before, no incident is told."
+    )
     # So that "Send a test" cannot be used to flood whoever an address belongs to.
     last_test_at = models.DateTimeField(null=True, editable=False)
+
+    objects = ContactMethodQuerySet.as_manager()
 
     class Meta:
         ordering = ["user", "pk"]
@@ -39,7 +56,13 @@ class ContactMethod(models.Model):
     def audit_state(self) -> dict[str, Any]:
         rules = self.rules.order_by("priority", "delay_minutes").values_list("priority", "delay_minutes")
         uses = [f"{priority} after {minutes} min" for priority, minutes in rules]
-        return {"person": str(self.user), "channel": self.channel, "address": self.description, "used for": uses}
+        return {
+            "person": str(self.user),
+            "channel": self.channel,
+            "address": self.description,
+            "confirmed": self.verified_at is not None,
+            "used for": uses,
+        }
 
     @property
     def channel_type(self) -> channels.Channel:
@@ -55,6 +78,24 @@ class ContactMethod(models.Model):
         return self.channel_type.facts(self.address, self.secret)
 
 
+class VerificationCode(models.Model):
+    """A code that was sent to a contact method, so that its owner can show to have read it. Never stored in clear."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    # Stays when the method goes: removing it and adding it again does not allow more codes.
+    contact_method = models.ForeignKey(ContactMethod, on_delete=models.SET_NULL, null=True, related_name="codes")
+    digest = models.CharField(max_length=64)
+    sent_at = models.DateTimeField()
+    tries = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-sent_at"]
+
+    def __str__(self) -> str:
+        return f"Code for {self.contact_method or 'a contact method that is gone'}"
+
+
 class NotificationRule(models.Model):
     """How long after a person is asked a contact method of theirs is used, for one priority."""
 
@@ -63,12 +104,15 @@ class NotificationRule(models.Model):
     priority = models.CharField(max_length=4, choices=Priority)
     delay_minutes = models.PositiveSmallIntegerField(default=0)
 
+    objects = NotificationRuleQuerySet.as_manager()
+
     class Meta:
         ordering = ["user", "priority", "delay_minutes", "pk"]
         constraints = [
             models.UniqueConstraint(
                 fields=["contact_method", "priority", "delay_minutes"], name="notifications_rule_unique"
-            )
+            ),
+            models.CheckConstraint(condition=Q(delay_minutes__lte=1440), name="notifications_rule_within_a_day"),
         ]
 
     def __str__(self) -> str:

@@ -14,6 +14,7 @@ from accounts import audit
 from accounts.models import User
 from ilert.common.clock import database_now
 from ilert.common.links import absolute
+from notifications import verification
 from notifications.channels import DeliveryError, Link, Message
 from notifications.models import ContactMethod, Notification, NotificationRule, Priority
 
@@ -47,14 +48,29 @@ def create_contact_method(
     channel: str,
     address: str,
     secret: str = "",  # nosec B107: most channels have none
+    *,
+    verified_at: datetime | None = None,
 ) -> ContactMethod:
-    """Add a way to reach `user`, used at once for both priorities. The address is one that the channel checked."""
-    method = ContactMethod.objects.create(user=user, channel=channel, address=address, secret=secret)
+    """Add a way to reach `user`. The address is one that the channel checked.
+
+    Once it is confirmed it is used at once for both priorities, and whoever wants it later says so: too early is a
+    nuisance, too late is an outage.
+    """
+    method = ContactMethod.objects.create(
+        user=user, channel=channel, address=address, secret=secret, verified_at=verified_at
+    )
     NotificationRule.objects.bulk_create(
         NotificationRule(user=user, contact_method=method, priority=priority) for priority in Priority
     )
     audit.created(method)
     return method
+
+
+def confirm_email(user: User, now: datetime) -> None:
+    """Confirm the contact methods with the address that `user` signs in with: they have read mail that went there."""
+    for method in ContactMethod.objects.filter(user=user, channel="email", verified_at=None):
+        if method.address.lower() == user.email.lower():
+            verification.confirm(method, now)
 
 
 @transaction.atomic
@@ -76,19 +92,14 @@ def delete_contact_method(method: ContactMethod) -> None:
 def send_test(method: ContactMethod) -> TestResult:
     """Send a message to `method` now, past the outbox, and return what the provider says to it.
 
+    Until the method is confirmed the message carries the code that confirms it.
     Nothing is sent to a method that was tested a moment ago, nor for a person who tests many at once.
     """
-    wait = _claim_test(method, database_now())
+    now = database_now()
+    wait = _claim_test(method, now)
     if wait:
-        return TestResult(False, f"This was tested a moment ago. Try again in {wait} s.")
-    message = Message(
-        id=str(uuid.uuid4()),
-        title="Test message from ilert",
-        text=f"This is how an urgent alert reaches {method.user}. Nothing is wrong.",
-        urgent=True,
-        link=Link("Open ilert", absolute("/")),
-        data={"test": True},
-    )
+        return TestResult(False, f"This was tested a moment ago. Try again in {_time(wait)}.")
+    message = _test_message(method) if method.verified_at else verification.message(method, now)
     try:
         return TestResult(True, method.channel_type.send(method.address, method.secret, message))
     except DeliveryError as error:
@@ -99,6 +110,21 @@ def send_test(method: ContactMethod) -> TestResult:
         place = "".join(traceback.format_tb(error.__traceback__))
         logger.error("Test of contact method %s ended in %s\n%s", method.pk, type(error).__name__, place)
         return TestResult(False, "ilert could not send this, through a fault of its own. The log has the details.")
+
+
+def _test_message(method: ContactMethod) -> Message:
+    return Message(
+        id=str(uuid.uuid4()),
+        title="Test message from ilert",
+        text=f"This is how an urgent alert reaches {method.user}. Nothing is wrong.",
+        urgent=True,
+        link=Link("Open ilert", absolute("/")),
+        data={"test": True},
+    )
+
+
+def _time(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 120 else f"{ceil(seconds / 60)} min"
 
 
 @transaction.atomic
@@ -113,6 +139,8 @@ def _claim_test(method: ContactMethod, now: datetime) -> int:
         earliest.append(min(moments.values()))
     if earliest:
         return ceil((max(earliest) + TEST_PAUSE - now).total_seconds())
+    if method.verified_at is None and (seconds := verification.wait(method.user_id, now)):
+        return seconds
     ContactMethod.objects.filter(pk=method.pk).update(last_test_at=now)
     return 0
 
@@ -124,7 +152,14 @@ def warnings_for(user: User) -> list[ReachWarning]:
         return [
             ReachWarning("danger", "Nothing can reach you", "Add a way below, or nobody can tell you about incidents.")
         ]
-    working = [method for method in methods if not method.channel_type.obstacle()]
+    verified = [method for method in methods if method.verified_at]
+    if not verified:
+        return [
+            ReachWarning(
+                "danger", "Nothing reaches you yet", "Confirm a contact method below with the code sent to it."
+            )
+        ]
+    working = [method for method in verified if not method.channel_type.obstacle()]
     if not working:
         return [
             ReachWarning("danger", "Nothing reaches you yet", "No contact method of yours works now. Add another one.")
@@ -136,6 +171,11 @@ def warnings_for(user: User) -> list[ReachWarning]:
         )
         for priority in Priority
         if priority not in used
+    ]
+    found += [
+        ReachWarning("danger", f"{method} is not confirmed", "Until then no incident is told there.")
+        for method in methods
+        if method.verified_at is None
     ]
     if not any(method.channel_type.wakes for method in working):
         found.append(
@@ -149,7 +189,8 @@ def warnings_for(user: User) -> list[ReachWarning]:
 def methods_for(user: User, priority: str) -> list[NotificationRule]:
     """Return how `user` is reached about an incident of `priority`: rules with their method, the soonest first."""
     return list(
-        NotificationRule.objects.filter(user=user, priority=priority)
+        NotificationRule.objects.usable()
+        .filter(user=user, priority=priority)
         .select_related("contact_method", "contact_method__user")
         .order_by("delay_minutes", "pk")
     )

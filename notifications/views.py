@@ -17,7 +17,9 @@ from accounts.requests import SignedInRequest
 from accounts.services import update_profile
 from notifications import channels, services
 from notifications.channels.email import is_local_outbox
-from notifications.models import ContactMethod, NotificationRule, OutboxMail
+from notifications.models import ContactMethod, NotificationRule, OutboxMail, Priority
+from notifications.rule_forms import Lines, lines_form
+from notifications.rules import set_rules
 
 PAGE_SIZE = 20
 
@@ -32,16 +34,38 @@ def profile(request: SignedInRequest) -> HttpResponse:
         update_profile(form.instance)
         messages.success(request, "Saved.")
         return redirect("profile")
+    return _profile_page(request, form, {})
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def notification_rules(request: SignedInRequest, priority: str) -> HttpResponse:
+    """Save one of the profile's time lines. Opened by itself, as after a sign-in, it leads to the profile."""
+    if priority not in Priority:
+        raise Http404(f"There is no priority {priority}.")
+    if request.method != "POST":
+        return redirect("profile")
+    typed = lines_form(request.user, Priority(priority), request.POST)
+    if typed.is_valid():
+        set_rules(request.user, Priority(priority), typed.lines)
+        messages.success(request, "Saved.")
+        return redirect(f"{reverse('profile')}#rules-{priority}")
+    return _profile_page(request, ProfileForm(instance=User.objects.get(pk=request.user.pk)), {priority: typed})
+
+
+def _profile_page(request: SignedInRequest, form: ProfileForm, typed: dict[str, Lines]) -> HttpResponse:
+    """The profile; of its forms those are given that were typed into."""
     methods = _methods(request.user)
     context = {
         "form": form,
         "methods": [(method, _uses(method)) for method in methods],
         "is_only": len(methods) == 1,
+        "time_lines": [(each, typed.get(each) or lines_form(request.user, each)) for each in Priority],
         "channels": sorted(channels.ALL.values(), key=lambda channel: not channel.wakes),
         "warnings": services.warnings_for(request.user),
         "local_outbox": is_local_outbox(),
     }
-    return render(request, "notifications/profile.html", context, status=422 if form.errors else 200)
+    return render(request, "notifications/profile.html", context, status=422 if form.errors or typed else 200)
 
 
 @never_cache
@@ -64,8 +88,8 @@ def add_method(request: SignedInRequest, channel: str) -> HttpResponse:
     form = kind.form_class(request.POST or None)
     if request.method == "POST" and form.is_valid():
         method = services.create_contact_method(request.user, kind.slug, form.address, form.secret)
-        messages.success(request, f"{kind.name} is added. Send a test to see that it works.")
-        return redirect(f"{reverse('profile')}#method-{method.pk}")
+        _say(request, services.send_test(method))
+        return redirect("contact-method-verify", method.pk)
     context = {"form": form, "channel": kind, **kind.setup(form)}
     # A channel with more to say than its fields has a template of its own.
     names = [f"notifications/channels/{kind.slug}.html", "notifications/contact_method_form.html"]
@@ -86,16 +110,25 @@ def method_setup(request: SignedInRequest, channel: str) -> HttpResponse:
 @require_POST
 def test_method(request: SignedInRequest, pk: int) -> HttpResponse:
     """Send a message now. The answer takes as long as the provider's, 8 s at most."""
-    result = services.send_test(_method(request, pk))
+    method = own_method(request, pk)
+    result = services.send_test(method)
     if request.htmx:
         return render(request, "notifications/test_result.html", {"result": result})
+    _say(request, result)
+    return redirect("contact-method-verify", pk) if method.verified_at is None else redirect(_place(method))
+
+
+def _say(request: SignedInRequest, result: services.TestResult) -> None:
     (messages.success if result.ok else messages.error)(request, result.answer)
-    return redirect(f"{reverse('profile')}#method-{pk}")
+
+
+def _place(method: ContactMethod) -> str:
+    return f"{reverse('profile')}#method-{method.pk}"
 
 
 @require_POST
 def delete_method(request: SignedInRequest, pk: int) -> HttpResponse:
-    method = _method(request, pk)
+    method = own_method(request, pk)
     services.delete_contact_method(method)
     messages.success(request, f"{method} is removed.")
     return redirect("profile")
@@ -157,5 +190,5 @@ def _channel(slug: str) -> channels.Channel:
         raise Http404(f"There is no channel {slug}.") from None
 
 
-def _method(request: SignedInRequest, pk: int) -> ContactMethod:
+def own_method(request: SignedInRequest, pk: int) -> ContactMethod:
     return get_object_or_404(ContactMethod, pk=pk, user=request.user)

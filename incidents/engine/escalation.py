@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 
 from accounts.models import Role, User
 from alertsources.models import AlertSource
@@ -149,7 +149,8 @@ def _person(user: User) -> steps.Person:
 
 
 def _active() -> "QuerySet[User]":
-    return User.objects.filter(is_active=True).prefetch_related("notification_rules__contact_method")
+    rules = NotificationRule.objects.usable().select_related("contact_method")
+    return User.objects.filter(is_active=True).prefetch_related(Prefetch("notification_rules", rules))
 
 
 def _write(plans: list[steps.Plan]) -> None:

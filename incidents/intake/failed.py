@@ -72,9 +72,11 @@ def tell_admins(source: AlertSource, fault: str, now: datetime) -> None:
     about = f"failed:{source.pk}:"
     if Notification.objects.filter(dedupe_key__startswith=about, created_at__gt=now - TOLD_EVERY).exists():
         return
-    methods = ContactMethod.objects.filter(
-        rules__priority=Priority.HIGH, user__role=Role.ADMIN, user__is_active=True
-    ).select_related("user")
+    methods = (
+        ContactMethod.objects.verified()
+        .filter(rules__priority=Priority.HIGH, user__role=Role.ADMIN, user__is_active=True)
+        .select_related("user")
+    )
     content = outbox.Content(
         title=f"ilert cannot apply an event of {source.name}",
         text=(

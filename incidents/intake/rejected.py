@@ -57,9 +57,11 @@ def _tell_admins(source: AlertSource, reason: str, now: datetime) -> None:
     hour = now.replace(minute=0, second=0, microsecond=0)
     if Event.objects.filter(alert_source=source, outcome=Outcome.REJECTED, received_at__gte=hour).exists():
         return
-    rules = NotificationRule.objects.filter(
-        priority=Priority.LOW, user__role=Role.ADMIN, user__is_active=True
-    ).select_related("contact_method__user")
+    rules = (
+        NotificationRule.objects.usable()
+        .filter(priority=Priority.LOW, user__role=Role.ADMIN, user__is_active=True)
+        .select_related("contact_method__user")
+    )
     page = absolute(reverse("source-events", args=[source.pk]))
     content = outbox.Content(
         title=f"{source.name} sends what cannot be read",

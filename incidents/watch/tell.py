@@ -32,7 +32,7 @@ class Way:
 
 def ways() -> list[Way]:
     """Return all ways to reach the admins, each address once."""
-    methods = ContactMethod.objects.filter(user__role=Role.ADMIN, user__is_active=True, rules__isnull=False)
+    methods = ContactMethod.objects.verified().filter(user__role=Role.ADMIN, user__is_active=True, rules__isnull=False)
     found = {
         (method.channel, method.address): Way(
             f"{method.user} by {method.channel}", method.channel_type, method.address, method.secret

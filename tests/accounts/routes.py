@@ -51,6 +51,8 @@ def fixed_variables() -> dict[str, dict[str, Any]]:
         "failed-process": {"pk": uuid.UUID(int=7)},
         "incident-link": {"token": "no-such-token"},
         "incident-link-accept": {"token": "no-such-token"},
+        "notification-rules": {"priority": "high"},
+        "contact-method-link": {"token": "no-such-token"},
         "invitation": {"token": "no-such-token"},
         "events": {"integration": "sematext", "key": "no-such-key"},
         "account_reset_password_from_key": {"uidb36": "1", "key": "no-good"},

@@ -14,12 +14,15 @@ from django.urls import reverse
 import accounts.api_keys.services
 import accounts.services
 import alertsources.services
+import notifications.rules
 import notifications.services
+import notifications.verification
 import oncall.services
 from accounts.api_keys.services import create_api_key, revoke_api_key
 from accounts.models import AuditEntry, Team, User
 from alertsources.models import AlertSource
 from alertsources.services import Options
+from notifications.models import Priority
 from oncall.models import EscalationPolicy
 from oncall.services import RuleData
 from tests.conftest import NOW
@@ -29,7 +32,9 @@ SERVICES = (
     accounts.services,
     accounts.api_keys.services,
     alertsources.services,
+    notifications.rules,
     notifications.services,
+    notifications.verification,
     oncall.services,
 )
 SOURCE, POLICY, PERSON, METHOD, TEAM = "alert source", "escalation policy", "person", "contact method", "team"
@@ -43,6 +48,8 @@ class Cast:
         self.policy = source.escalation_policy
         self.empty = EscalationPolicy.objects.create(name="Empty")
         self.method = bob.contact_methods.get()
+        self.invited = User.objects.create_user("eve@example.org", name="Eve")
+        self.unconfirmed = notifications.services.create_contact_method(bob, "email", bob.email)
         self.team = Team.objects.create(name="Blue")
         self.key, _ = create_api_key(bob, "Bob's", NOW)
 
@@ -79,8 +86,8 @@ WRITES: dict[str, tuple[Callable[[Cast], Any], list[str]]] = {
     "accounts.update_profile": (lambda cast: accounts.services.update_profile(cast.bob), [PERSON]),
     "accounts.set_person_active": (lambda cast: accounts.services.set_person_active(cast.bob, False), [PERSON]),
     "accounts.accept_invitation": (
-        lambda cast: accounts.services.accept_invitation(cast.bob, "quite-new-secret"),
-        [PERSON],
+        lambda cast: accounts.services.accept_invitation(cast.invited, "quite-new-secret"),
+        [PERSON, METHOD],
     ),
     "accounts.create_team": (lambda cast: accounts.services.create_team("Red", [cast.bob]), [TEAM]),
     "accounts.update_team": (
@@ -110,6 +117,15 @@ WRITES: dict[str, tuple[Callable[[Cast], Any], list[str]]] = {
         lambda cast: notifications.services.create_contact_method(cast.bob, "email", "bob@home.example"),
         [METHOD],
     ),
+    "notifications.confirm_email": (lambda cast: notifications.services.confirm_email(cast.bob, NOW), [METHOD]),
+    "notifications.confirm": (
+        lambda cast: notifications.verification.confirm(cast.unconfirmed, NOW),
+        [METHOD],
+    ),
+    "notifications.set_rules": (
+        lambda cast: notifications.rules.set_rules(cast.bob, Priority.HIGH, [(cast.method, 5)]),
+        [PERSON],
+    ),
     "notifications.delete_contact_method": (
         lambda cast: notifications.services.delete_contact_method(cast.method),
         [METHOD],
@@ -126,6 +142,11 @@ OTHERS = {
     "alertsources.find_by_key",
     "alertsources.find_by_keys",
     "notifications.send_test",
+    "notifications.enter",
+    "notifications.enter_link",
+    "notifications.message",
+    "notifications.read",
+    "notifications.wait",
     "notifications.warnings_for",
     "notifications.methods_for",
     "accounts.digest",

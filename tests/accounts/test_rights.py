@@ -22,7 +22,9 @@ from tests.accounts.routes import Route, all_routes, fixed_variables, product_ro
 from tests.conftest import NOW
 
 # Their objects belong to one person, whatever the role.
-PERSONAL = {"contact-method-test", "contact-method-delete", "api-key-revoke"}
+PERSONAL = {"contact-method-test", "contact-method-delete", "contact-method-verify", "api-key-revoke"}
+# Of those, what is a page too.
+PERSONAL_PAGES = {"contact-method-verify"}
 # The address or the body holds the credential, so that a forged form could not be sent.
 WITHOUT_CSRF = {"incident-link-accept", "events", "events-api", "api-unknown"}
 # Opened by a key of their own, which the table cannot know.
@@ -95,7 +97,8 @@ def _expected(route: Route, who: str, world: World, method: str) -> str:
         return "refused" if route.is_rest else "sign in"
     if LEVELS[viewer.role] < asked:
         return "forbidden"
-    personal = route.name in PERSONAL and method == "POST" and viewer != world.method.user
+    done = {"GET", "HEAD", "POST"} if route.name in PERSONAL_PAGES else {"POST"}
+    personal = route.name in PERSONAL and method in done and viewer != world.method.user
     other = who == "other team" if rule.about else personal
     return "missing" if other else "open"
 

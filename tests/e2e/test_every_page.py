@@ -36,6 +36,7 @@ PATHS = [
     "/alert-sources/1/delete",
     "/profile",
     "/profile/api-keys",
+    "/profile/contact-methods/2/verify",
     "/profile/contact-methods/add/email",
     "/profile/contact-methods/add/ntfy",
     "/profile/contact-methods/add/webhook",
@@ -46,14 +47,14 @@ PATHS = [
     "/accounts/password/change/",
     "/nowhere",
 ]
-SIGNED_OUT = ["/accounts/login/", "/accounts/password/reset/", "/i/not-a-token"]
+SIGNED_OUT = ["/accounts/login/", "/accounts/password/reset/", "/i/not-a-token", "/contact-methods/confirm/not-a-token"]
 # For a person to look at: SHOTS=some/folder keeps a picture of every page.
 SHOTS = os.environ.get("SHOTS")
 
 
 @pytest.fixture(scope="module")
 def session(installation: Installation, browser: Browser) -> str:
-    """The cookies of a signed-in admin whose installation has a source and an incident."""
+    """The cookies of a signed-in admin who has a source, an incident, and a contact method to confirm."""
     context = browser.new_context()
     page = context.new_page()
     sign_in(page, installation)
@@ -61,6 +62,9 @@ def session(installation: Installation, browser: Browser) -> str:
     post(url, payload("sematext", "with_rule_id"))
     took_mail = lambda: "No heartbeat from" in page.request.get(f"{installation.url}/outbox").text()  # noqa: E731
     took(0.0, float("inf"), took_mail, "the mail")
+    page.goto(f"{installation.url}/profile/contact-methods/add/email")
+    page.get_by_label("E-mail address").fill("second@example.org")
+    page.get_by_role("button", name="Save").click()
     state = json.dumps(context.storage_state())
     context.close()
     return state

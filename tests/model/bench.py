@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from accounts.models import Role, User
 from alertsources.models import AlertSource
 from alertsources.services import create_source
+from ilert.common.clock import database_now
 from incidents import services
 from incidents.engine import composition, delivery, escalation
 from incidents.engine.bell import Bell
@@ -39,7 +40,7 @@ def make_cast() -> None:
     """Store whom every example begins with; each goes its own way from there, and is undone."""
     for name in NAMES:
         role = Role.ADMIN if name == "Alice" else Role.MEMBER
-        User.objects.create_user(f"{name.lower()}@example.org", name=name, role=role)
+        User.objects.create_user(f"{name.lower()}@example.org", "secret", name=name, role=role)
     ids = [User.objects.get(name=name).pk for name in NAMES]
     one = create_policy("one", [RuleData(2, [ids[0]]), RuleData(5, [ids[1], ids[2]])])
     two = create_policy("two", [RuleData(1, [ids[1]])])
@@ -225,7 +226,7 @@ class Bench:
         """A new method is used at once for both priorities."""
         self.serial += 1
         address = f"{person.name.lower()}-{channel}-{self.serial}"
-        create_contact_method(self.user(person.name), channel, address)
+        create_contact_method(self.user(person.name), channel, address, verified_at=database_now())
         person.methods.add(address)
         person.rules += [Rule(HIGH, address, 0), Rule(LOW, address, 0)]
 

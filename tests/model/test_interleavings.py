@@ -89,7 +89,7 @@ def keys(story: Story, transactional_db: None) -> list[str]:
         person = User.objects.create_user(f"person-{number}@example.org", name=f"Person {number}")
         person.contact_methods.all().delete()
         for method in range(METHODS):
-            create_contact_method(person, "recorder", f"{number}-{method}")
+            create_contact_method(person, "recorder", f"{number}-{method}", verified_at=database_now())
         policy = create_policy_asking(f"policy {number}", person)
         keys.append(create_source(f"source {number}", "API", policy).integration_key)
     return keys

@@ -81,7 +81,7 @@ class TestAdding:
     def test_ntfy(self, as_bob: Client, bob: User) -> None:
         response = add(as_bob, "ntfy", server="https://ntfy.sh", topic="ilert-0123456789", token="")
         method = bob.contact_methods.get(channel="ntfy")
-        assert response["Location"] == f"/profile#method-{method.pk}"  # type: ignore[index]
+        assert response["Location"] == reverse("contact-method-verify", args=[method.pk])  # type: ignore[index]
         assert method.address == "https://ntfy.sh/ilert-0123456789"
         assert method.rules.count() == 2
 

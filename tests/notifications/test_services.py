@@ -44,7 +44,7 @@ def test_a_person_who_is_changed_gets_no_second_one(bob: User) -> None:
 
 
 def test_the_soonest_rule_comes_first(bob: User) -> None:
-    ntfy = services.create_contact_method(bob, "ntfy", "https://ntfy.sh/ilert-x", "tk_1")
+    ntfy = services.create_contact_method(bob, "ntfy", "https://ntfy.sh/ilert-x", "tk_1", verified_at=NOW)
     NotificationRule.objects.filter(contact_method__channel="email", priority="high").update(delay_minutes=5)
     assert [rule.contact_method.channel for rule in services.methods_for(bob, Priority.HIGH)] == ["ntfy", "email"]
     assert [rule.contact_method.channel for rule in services.methods_for(bob, Priority.LOW)] == ["email", "ntfy"]
@@ -93,7 +93,7 @@ def test_removing_a_method_cancels_what_waits_for_it_and_says_why(bob: User) -> 
 
 
 def test_a_test_shows_the_answer_of_the_provider(bob: User, ntfy: NtfyServer) -> None:
-    method = services.create_contact_method(bob, "ntfy", f"{ntfy.url}/ilert-topic")
+    method = services.create_contact_method(bob, "ntfy", f"{ntfy.url}/ilert-topic", verified_at=NOW)
     result = services.send_test(method)
     (shown,) = ntfy.messages("ilert-topic")
     assert result == services.TestResult(True, f"ntfy took it as {shown['id']}")
@@ -168,11 +168,20 @@ class TestWarnings:
         assert self.titles(bob) == [("warning", "This may not wake you")]
 
     def test_with_an_app_that_rings(self, bob: User) -> None:
-        services.create_contact_method(bob, "ntfy", "https://ntfy.sh/x")
+        services.create_contact_method(bob, "ntfy", "https://ntfy.sh/x", verified_at=NOW)
         assert self.titles(bob) == []
 
+    def test_with_a_method_that_is_not_confirmed(self, bob: User) -> None:
+        services.create_contact_method(bob, "ntfy", "https://ntfy.sh/x", verified_at=NOW)
+        services.create_contact_method(bob, "email", "b@example.org")
+        assert self.titles(bob) == [("danger", "E-mail: b@example.org is not confirmed")]
+
+    def test_with_none_that_is_confirmed(self, bob: User) -> None:
+        bob.contact_methods.update(verified_at=None)
+        assert self.titles(bob) == [("danger", "Nothing reaches you yet")]
+
     def test_with_a_priority_that_nothing_is_used_for(self, bob: User) -> None:
-        services.create_contact_method(bob, "ntfy", "https://ntfy.sh/x")
+        services.create_contact_method(bob, "ntfy", "https://ntfy.sh/x", verified_at=NOW)
         NotificationRule.objects.filter(contact_method__channel="ntfy", priority="high").delete()
         assert self.titles(bob) == [("danger", "High-priority incidents do not reach you")]
 

@@ -13,6 +13,7 @@ from django.db import transaction  # noqa: E402
 
 from accounts.models import User  # noqa: E402
 from alertsources.services import create_source  # noqa: E402
+from ilert.common.clock import database_now  # noqa: E402
 from notifications.channels.webhook import new_secret  # noqa: E402
 from notifications.models import ContactMethod, NotificationRule, Priority  # noqa: E402
 from oncall.models import EscalationPolicy, EscalationRule  # noqa: E402
@@ -32,7 +33,9 @@ def furnish(webhooks: str) -> list[str]:
         }
         for channel, seconds in world.method_delays(number).items():
             address, secret = addresses[channel]
-            method = ContactMethod.objects.create(user=person, channel=channel, address=address, secret=secret)
+            method = ContactMethod.objects.create(
+                user=person, channel=channel, address=address, secret=secret, verified_at=database_now()
+            )
             NotificationRule.objects.create(
                 user=person, contact_method=method, priority=Priority.HIGH, delay_minutes=seconds // 60
             )
