@@ -15,12 +15,13 @@ from django.db.models import QuerySet
 from accounts.models import User
 from alertsources.models import AlertSource
 from ilert.common.transactions import atomic_verb
+from incidents import attention
 from incidents.engine import run as runs
 from incidents.engine.bell import bell
 from incidents.engine.transitions import Deed, after
 from incidents.intake.batch import key_hash
 from incidents.models import Incident, Priority, Status
-from incidents.services import LOCK_ORDER, Result, messages
+from incidents.services import LOCK_ORDER, Result, messages, something_done
 from incidents.timeline import Kind, entry
 from notifications import outbox
 from oncall.models import EscalationPolicy
@@ -59,7 +60,12 @@ def assign_person(incident_id: int, person: User, actor: User, now: datetime) ->
     incident = _locked(incident_id)
     if not _move(incident, Deed.ASSIGN):
         return Result(incident, changed=False)
-    rules = {"policy": str(person), "rounds": 1, "rules": [{"minutes": ASSIGNED_MINUTES, "users": [person.pk]}]}
+    rules = {
+        "policy": str(person),
+        "rounds": 1,
+        "accept_timeout": attention.minutes(incident),
+        "rules": [{"minutes": ASSIGNED_MINUTES, "users": [person.pk]}],
+    }
     incident.responder = person
     _cancel(incident, f"{actor} reassigned the incident to {person}.", now)
     _start(incident, _run(incident, rules), now)
@@ -105,6 +111,8 @@ def raise_priority(incident_id: int, actor: User, now: datetime) -> Result:
     if incident.status == Status.PENDING:
         _cancel(incident, f"{actor} raised the priority.", now)
         _start(incident, _run(incident, snapshot(incident.escalation_policy)), now)
+    else:
+        something_done(incident, actor, now)
     return _done(incident, Kind.RAISED, actor, now)
 
 
@@ -116,6 +124,7 @@ def comment(incident_id: int, text: str, actor: User, now: datetime) -> Result:
     if len(text) > MAX_COMMENT:
         raise Refused(f"A comment can have {MAX_COMMENT} characters; this one has {len(text)}.")
     incident = _locked(incident_id)
+    something_done(incident, actor, now)
     entry(incident, Kind.COMMENTED, now, actor=actor, text=text.strip()).save()
     return Result(incident, changed=True)
 
@@ -146,6 +155,7 @@ def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
     incident.merged_into = into
     Incident.objects.filter(merged_into=incident).update(merged_into=into)
     _cancel(incident, f"{actor} merged the incident into #{into.pk}.", now)
+    something_done(into, actor, now)
     entry(into, Kind.MERGED_HERE, now, actor=actor, number=incident.pk, detail=incident.summary).save()
     return _done(incident, Kind.MERGED, actor, now, number=into.pk)
 
@@ -162,6 +172,7 @@ def reopen(incident_id: int, actor: User, now: datetime) -> Result:
     _cancel(incident, f"{actor} reopened the incident.", now)
     if incident.accepted_at:
         incident.status = Status.ACCEPTED
+        attention.count(incident, now)
     else:
         _start(incident, _run(incident, snapshot(incident.escalation_policy)), now)
     try:
@@ -249,7 +260,7 @@ def _onwards(incident: Incident) -> dict[str, Any]:
     run = incident.run
     if run is None or run["reminder"]:
         run = runs.begin(snapshot(incident.escalation_policy), number=0, single_level=False)
-    return runs.at_once({**run, "number": _number(incident) + 1, "single_level": False, "reminder": 0})
+    return runs.at_once({**runs.answered(run), "number": _number(incident) + 1, "single_level": False, "reminder": 0})
 
 
 def _number(incident: Incident) -> int:

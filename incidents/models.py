@@ -88,6 +88,10 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
         scope = Scope.of(user)
         return scope.narrow(self) if scope else self
 
+    def asking(self) -> "models.QuerySet[Incident]":
+        """Return the incidents that somebody is being asked about: accepting them changes something."""
+        return self.filter(Q(status=Status.PENDING) | Q(status=Status.ACCEPTED, run__again__gt=0))
+
 
 class Incident(models.Model):
     """A problem that somebody has to look at, from its first event until it is resolved."""
@@ -125,7 +129,8 @@ class Incident(models.Model):
     responder = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="incidents", db_index=False
     )
-    # When the next level is asked; null when nobody is to be asked any more.
+    # When the next level is asked; once it is accepted, when it asks again if nobody does anything about it. Null when
+    # nobody is to be asked any more.
     next_escalation_at = models.DateTimeField(null=True, default=timezone.now)
     # Nobody is asked before; `next_escalation_at` is then. Kept apart so that pages can say why nobody is asked.
     snoozed_until = models.DateTimeField(null=True)
@@ -147,11 +152,13 @@ class Incident(models.Model):
                 name="incidents_one_open_per_key",
             ),
             models.CheckConstraint(
-                condition=Q(merged_into__isnull=True) | ~Q(status=Status.PENDING), name="incidents_parts_ask_nobody"
+                condition=Q(merged_into__isnull=True)
+                | (~Q(status=Status.PENDING) & Q(next_escalation_at__isnull=True)),
+                name="incidents_parts_ask_nobody",
             ),
             models.CheckConstraint(
-                condition=Q(status=Status.PENDING) | Q(next_escalation_at__isnull=True),
-                name="incidents_only_pending_escalates",
+                condition=Q(status__lt=Status.RESOLVED) | Q(next_escalation_at__isnull=True),
+                name="incidents_only_open_asks",
             ),
             models.CheckConstraint(
                 condition=Q(status=Status.RESOLVED, resolved_at__isnull=False)
@@ -207,6 +214,11 @@ class Incident(models.Model):
     @property
     def is_open(self) -> bool:
         return self.status != Status.RESOLVED
+
+    @property
+    def asks_again(self) -> bool:
+        """Whether it was accepted, its accept time-out is over, and nobody has done anything since."""
+        return self.status == Status.ACCEPTED and bool(self.run and self.run.get("again"))
 
 
 class Event(models.Model):

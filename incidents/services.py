@@ -8,6 +8,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from ilert.common.transactions import atomic_verb
+from incidents import attention
 from incidents.engine.transitions import Deed, after
 from incidents.models import Incident, LogEntry, Status
 from incidents.timeline import Kind, entry
@@ -41,15 +42,42 @@ def resolve(incident_id: int, actor: User | None, now: datetime) -> Result:
 
 @atomic_verb
 def accept_all(incident_ids: Collection[int], actor: User | None, now: datetime) -> list[Result]:
-    """Accept many incidents at the price of one, whatever their number."""
+    """Accept many incidents at the price of one, whatever their number.
+
+    Whoever accepts again what is theirs, or what asks again, says that they are on it: its accept time-out begins anew.
+    """
     results = _moved(incident_ids, Deed.ACCEPT, now)
     changed = _changed(results)
     for incident in changed:
         incident.responder = actor
-    _save(changed, ["status", "accepted_at", "next_escalation_at", "snoozed_until", "responder"])
+        attention.count(incident, now)
+    _save(changed, ["status", "accepted_at", "snoozed_until", "responder"])
+    _save_next(changed)
     if actor:
         LogEntry.objects.bulk_create([entry(incident, Kind.ACCEPTED, now, actor=actor) for incident in changed])
+        results = [result if result.changed else _accept_again(result.incident, actor, now) for result in results]
     return results
+
+
+def _accept_again(incident: Incident, actor: User, now: datetime) -> Result:
+    is_theirs = incident.responder_id == actor.pk
+    if not attention.is_counted(incident) or not (is_theirs or incident.asks_again):
+        return Result(incident, changed=False)
+    if not is_theirs:
+        incident.responder, incident.accepted_at = actor, now
+    something_done(incident, actor, now)
+    entry(incident, Kind.STILL_ON_IT if is_theirs else Kind.ACCEPTED, now, actor=actor).save()
+    return Result(incident, changed=True)
+
+
+def something_done(incident: Incident, actor: User, now: datetime) -> None:
+    """A person has done something about an incident: if it is accepted, its accept time-out begins anew."""
+    if not attention.is_counted(incident) or after(incident.status, Deed.RENEW) is None:
+        return
+    if incident.asks_again:
+        outbox.cancel(messages(incident), f"Not needed any more: {actor} is on it.", now)
+    attention.count(incident, now)
+    incident.save(update_fields=["run", "next_escalation_at", "responder", "accepted_at"])
 
 
 @atomic_verb
@@ -150,7 +178,7 @@ def _moved(incident_ids: Collection[int], deed: Deed, now: datetime) -> list[Res
     locked = (
         Incident.objects.filter(pk__in=incident_ids)
         .select_for_update(of=("self",))
-        .select_related("alert_source")
+        .select_related("alert_source", "escalation_policy")
         .defer("alert_source__integration_key")
         .order_by(*LOCK_ORDER)
     )
@@ -180,6 +208,15 @@ def _save(incidents: list[Incident], fields: list[str]) -> None:
     if incidents:
         values = {name: getattr(incidents[0], name) for name in fields}
         Incident.objects.filter(pk__in=[incident.pk for incident in incidents]).update(**values)
+
+
+def _save_next(incidents: list[Incident]) -> None:
+    """Save when accepted incidents ask again: few different times, whatever their number."""
+    by_time: dict[datetime | None, list[int]] = {}
+    for incident in incidents:
+        by_time.setdefault(incident.next_escalation_at, []).append(incident.pk)
+    for at, ids in by_time.items():
+        Incident.objects.filter(pk__in=ids).update(next_escalation_at=at)
 
 
 def messages(incident: Incident) -> QuerySet[Notification]:

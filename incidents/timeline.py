@@ -18,6 +18,7 @@ from notifications.models import Notification
 
 class Kind(StrEnum):
     ACCEPTED = "accepted"
+    STILL_ON_IT = "accepted.still"
     RESOLVED = "resolved"
     AUTO_RESOLVED = "resolved.auto"
     RESOLVED_WITH = "resolved.with"
@@ -37,7 +38,9 @@ class Kind(StrEnum):
     NOBODY_TO_ASK = "nobody.to_ask"
     UNREACHABLE = "person.unreachable"
     STEP_FAILED = "step.failed"
+    ASKED_AGAIN = "asked.again"
     NOTIFIED = "notified"
+    NOTIFIED_AGAIN = "notified.again"
     RESOLVE_NOTICE = "notified.resolved"
     RECOVERY_AMBIGUOUS = "recovery.ambiguous"
 
@@ -120,10 +123,10 @@ _KINDS = {
     "steps": frozenset(
         (
             Kind.DELAYED, Kind.LEVEL_ASKED, Kind.LEVEL_SKIPPED, Kind.NOBODY_ANSWERED, Kind.NOBODY_TO_ASK,
-            Kind.UNREACHABLE, Kind.STEP_FAILED, Kind.RECOVERY_AMBIGUOUS,
+            Kind.UNREACHABLE, Kind.STEP_FAILED, Kind.RECOVERY_AMBIGUOUS, Kind.ASKED_AGAIN,
         )
     ),
-    "notifications": frozenset((Kind.NOTIFIED, Kind.RESOLVE_NOTICE)),
+    "notifications": frozenset((Kind.NOTIFIED, Kind.NOTIFIED_AGAIN, Kind.RESOLVE_NOTICE)),
     "comments": frozenset((Kind.COMMENTED,)),
 }  # fmt: skip
 _KINDS["deeds"] = frozenset(Kind) - frozenset[Kind]().union(*_KINDS.values())
@@ -188,6 +191,8 @@ def _event_item(event: Event) -> Item:
 
 _ENTRY_LOOKS = {
     Kind.ACCEPTED: ("circle-check", "accepted", "Accepted"),
+    Kind.STILL_ON_IT: ("circle-check", "accepted", "Still on it"),
+    Kind.ASKED_AGAIN: ("timer-reset", "warning", "{why} Asked again: {people}"),
     Kind.RESOLVED: ("circle-check-big", "resolved", "Resolved"),
     Kind.AUTO_RESOLVED: ("timer-off", "resolved", "Resolved by itself, as no event came for a while"),
     Kind.RESOLVED_WITH: ("circle-check-big", "resolved", "Resolved together with #{number}"),

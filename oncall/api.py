@@ -52,7 +52,7 @@ class PolicyViews(Resource[EscalationPolicy]):
 
 
 def _with_timing(data: dict[str, Any]) -> dict[str, Any]:
-    timing = services.Timing(data.pop("delay_minutes"))
+    timing = services.Timing(data.pop("delay_minutes"), data.pop("accept_timeout_minutes"))
     return data | {"timing": timing}
 
 

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
 from accounts.models import Team
-from oncall.models import MAX_DELAY, EscalationPolicy
+from oncall.models import MAX_ACCEPT_TIMEOUT, MAX_DELAY, EscalationPolicy
 from oncall.services import DEFAULT_TIMEOUT, MAX_MINUTES, MAX_RULES, RuleData, Timing, can_be_asked, check_name
 
 PREFIX = "rules"
@@ -33,6 +33,18 @@ class PolicyForm(forms.Form):
             "max_value": f"At most {MAX_DELAY} minutes.",
             "invalid": "Write a whole number of minutes.",
             "required": "Say how many minutes; 0 asks at once.",
+        },
+    )
+    accept_timeout_minutes = forms.IntegerField(
+        label="Minutes until an accepted incident asks again",
+        min_value=1,
+        max_value=MAX_ACCEPT_TIMEOUT,
+        required=False,
+        help_text="Its responder and the first rule are asked, when nobody has done anything until then. Empty: never.",
+        error_messages={
+            "min_value": "At least 1 minute; leave it empty to turn it off.",
+            "max_value": f"At most {MAX_ACCEPT_TIMEOUT} minutes, which is a day.",
+            "invalid": "Write a whole number of minutes, or leave it empty.",
         },
     )
     repeating = forms.BooleanField(
@@ -64,7 +76,7 @@ class PolicyForm(forms.Form):
         return data
 
     def timing(self) -> Timing:
-        return Timing(self.cleaned_data["delay_minutes"])
+        return Timing(self.cleaned_data["delay_minutes"], self.cleaned_data["accept_timeout_minutes"])
 
 
 class RuleForm(forms.Form):

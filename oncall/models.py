@@ -12,6 +12,7 @@ from accounts import audit
 from accounts.models import Team, TeamOwnedQuerySet
 
 MAX_DELAY = 60
+MAX_ACCEPT_TIMEOUT = 1440
 NAME_TAKEN = "Another escalation policy has this name already."
 
 
@@ -35,6 +36,13 @@ class EscalationPolicy(models.Model):
         default=0,
         validators=[MaxValueValidator(MAX_DELAY)],
         help_text="What is accepted or resolved within them asks nobody.",
+    )
+    accept_timeout_minutes = models.PositiveSmallIntegerField(
+        "minutes until an accepted incident asks again",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_ACCEPT_TIMEOUT)],
+        help_text="Its responder and the first level are asked when nobody has done anything for so long.",
     )
     team = models.ForeignKey(
         Team,
@@ -62,6 +70,10 @@ class EscalationPolicy(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(delay_minutes__lte=MAX_DELAY), name="oncall_escalationpolicy_delay_range"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(accept_timeout_minutes__range=(1, MAX_ACCEPT_TIMEOUT)),
+                name="oncall_escalationpolicy_accept_timeout_range",
             ),
         ]
 

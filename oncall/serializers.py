@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from accounts.serializers import TeamField
 from ilert.common.rest.serializers import IdField, RefSerializer, Strict
-from oncall.models import MAX_DELAY, EscalationPolicy
+from oncall.models import MAX_ACCEPT_TIMEOUT, MAX_DELAY, EscalationPolicy
 from oncall.services import MAX_MINUTES, MAX_RULES, RuleData, can_be_asked, check_name
 
 NOBODY = "There is no active member or admin with this id."
@@ -34,6 +34,15 @@ class PolicySerializer(Strict):
         max_value=MAX_DELAY,
         default=0,
         help_text="Before the first level is asked. What is accepted or resolved within them asks nobody.",
+    )
+    acceptTimeoutMinutes = serializers.IntegerField(
+        source="accept_timeout_minutes",
+        min_value=1,
+        max_value=MAX_ACCEPT_TIMEOUT,
+        allow_null=True,
+        default=None,
+        help_text="Until an accepted incident on which nobody does anything asks its responder and the first level "
+        "again; null: never.",
     )
 
     team = TeamField()

@@ -34,6 +34,8 @@ class Timing:
 
     delay_minutes: int = 0
     """Before the first level is asked."""
+    accept_timeout_minutes: int | None = None
+    """Until an accepted incident on which nobody does anything asks again; None: never."""
 
 
 AT_ONCE = Timing()
@@ -128,11 +130,11 @@ def replace_rules(policy: EscalationPolicy, rules: list[RuleData]) -> None:
 def snapshot(policy: EscalationPolicy | None) -> dict[str, Any]:
     """Return the policy's rules as they are now, as plain data that an escalation can keep.
 
-    {"policy": name, "rounds": 1–9, "delay": minutes, "rules": [{"minutes": int, "users": [id, …]}, …]}; without a
-    policy there are no rules. Inactive people are left out.
+    {"policy": name, "rounds": 1–9, "delay": minutes, "accept_timeout": minutes or None, "rules": [{"minutes": int,
+    "users": [id, …]}, …]}; without a policy there are no rules. Inactive people are left out.
     """
     if policy is None:
-        return {"policy": "", "rounds": 1, "delay": 0, "rules": []}
+        return {"policy": "", "rounds": 1, "delay": 0, "accept_timeout": None, "rules": []}
     rules = [
         {
             "minutes": rule.escalation_timeout,
@@ -140,4 +142,10 @@ def snapshot(policy: EscalationPolicy | None) -> dict[str, Any]:
         }
         for rule in policy.rules.order_by("position").prefetch_related("users")
     ]
-    return {"policy": policy.name, "rounds": policy.rounds, "delay": policy.delay_minutes, "rules": rules}
+    return {
+        "policy": policy.name,
+        "rounds": policy.rounds,
+        "delay": policy.delay_minutes,
+        "accept_timeout": policy.accept_timeout_minutes,
+        "rules": rules,
+    }

@@ -79,6 +79,7 @@ def _stored(policy: EscalationPolicy | None) -> dict[str, Any]:
         "name": policy.name,
         "team": policy.team_id,
         "delay_minutes": policy.delay_minutes,
+        "accept_timeout_minutes": policy.accept_timeout_minutes,
         "repeating": policy.repeating and policy.frequency > 1,
         "frequency": max(policy.frequency, 2),
     }

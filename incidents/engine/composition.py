@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from ilert.common.links import absolute
 from incidents.models import Incident, LogEntry, Status
+from incidents.timeline import Kind
 from notifications import bundles, outcomes, tokens
 from notifications.channels import Link, Message
 from notifications.models import Notification
@@ -44,16 +45,14 @@ def _singles(notifications: list[Notification], unwanted: dict[Notification, str
     if not notifications:
         return []
     entries = LogEntry.objects.filter(notification__in=notifications).select_related("incident__alert_source")
-    incidents = {
-        entry.notification_id: entry.incident for entry in entries.defer("incident__alert_source__integration_key")
-    }
+    by_id = {entry.notification_id: entry for entry in entries.defer("incident__alert_source__integration_key")}
     wanted: Wanted = []
     for notification in notifications:
-        incident = incidents.get(notification.pk)
-        if reason := _why_unreachable(notification) or _why_unwanted(notification, incident):
+        entry = by_id.get(notification.pk)
+        if reason := _why_unreachable(notification) or _why_unwanted(notification, entry):
             unwanted[notification] = reason
         else:
-            wanted.append((notification, single(notification, incident)))
+            wanted.append((notification, single(notification, entry.incident if entry else None)))
     return wanted
 
 
@@ -65,9 +64,14 @@ def _why_unreachable(notification: Notification) -> str:
     return ""
 
 
-def _why_unwanted(notification: Notification, incident: Incident | None) -> str:
-    if incident is None or notification.notice or incident.status == Status.PENDING:
+def _why_unwanted(notification: Notification, entry: LogEntry | None) -> str:
+    if entry is None or notification.notice or entry.incident.status == Status.PENDING:
         return ""
+    incident = entry.incident
+    if entry.kind == Kind.NOTIFIED_AGAIN and incident.asks_again:
+        return ""
+    if entry.kind == Kind.NOTIFIED_AGAIN and incident.status == Status.ACCEPTED:
+        return "Not needed any more: somebody is on it."
     return f"Not needed any more: the incident was {incident.get_status_display().lower()}."
 
 
@@ -114,6 +118,7 @@ UPDATE notifications_notification n SET
 FROM incidents_logentry l JOIN incidents_incident i ON i.id = l.incident_id
 WHERE l.notification_id = n.id AND n.carrier_id = ANY(%(carriers)s) AND n.state IN ('planned', 'sending')
   AND NOT n.notice AND i.status <> 1
+  AND NOT (l.kind = 'notified.again' AND i.status = 2 AND COALESCE((i.run->>'again')::int, 0) > 0)
 """
 _LOADS = """
 SELECT n.carrier_id, count(*), array_agg(l.incident_id ORDER BY l.incident_id) FILTER (WHERE l.id IS NOT NULL),

@@ -7,14 +7,14 @@ from time import monotonic
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 
 from accounts.models import Role, User
 from alertsources.models import AlertSource
 from ilert.common import bulk
 from incidents.engine import run as runs
 from incidents.engine import steps
-from incidents.models import Incident, Priority
+from incidents.models import Incident, Priority, Status
 from notifications import outbox
 from notifications.models import NotificationRule
 from oncall.models import EscalationPolicy
@@ -105,12 +105,14 @@ def _claim(due: "QuerySet[Incident]") -> list[Incident]:
         cursor.execute("SET LOCAL lock_timeout = '1s'")
     incidents = list(
         due.select_for_update(skip_locked=True, of=("self",)).only(
-            "summary", "details", "priority", "run", "next_escalation_at", "escalation_policy", "alert_source"
+            "summary", "details", "status", "priority", "run", "next_escalation_at", "escalation_policy",
+            "alert_source", "responder",
         )[:BATCH]
-    )
+    )  # fmt: skip
     sources = AlertSource.objects.only("name").in_bulk({incident.alert_source_id for incident in incidents})
     for incident in incidents:
         incident.alert_source = sources[incident.alert_source_id]
+    prefetch_related_objects([one for one in incidents if one.status == Status.ACCEPTED], "responder")
     return incidents
 
 
@@ -122,7 +124,10 @@ def _rules(incidents: list[Incident]) -> dict[int | None, dict[str, Any]]:
 
 
 def _take_step(incident: Incident, rules: dict[int | None, dict[str, Any]]) -> runs.Step:
-    return runs.step(incident.run or _begin(incident, rules, number=1))
+    run = incident.run or _begin(incident, rules, number=1)
+    if incident.status == Status.ACCEPTED:
+        return runs.ask_again(run, incident.responder_id)
+    return runs.step(run)
 
 
 def _begin(incident: Incident, rules: dict[int | None, dict[str, Any]], number: int) -> dict[str, Any]:
@@ -133,7 +138,7 @@ def _begin(incident: Incident, rules: dict[int | None, dict[str, Any]], number: 
 def _people(taken: list[runs.Step]) -> steps.People:
     ids = {user_id for step in taken for user_id in step.users}
     by_id = {user.pk: _person(user) for user in _active().filter(pk__in=ids)}
-    return steps.People(by_id, _admins() if any(step.finished for step in taken) else [])
+    return steps.People(by_id, _admins() if any(step.finished or step.again for step in taken) else [])
 
 
 def _admins() -> list[steps.Person]:

@@ -16,6 +16,7 @@ class Step:
     `skipped` are levels (1 is the first) that nobody is in; they cost no time. `level` with its `users` is asked now,
     0 if none is left or the policy waits before its first level. `minutes` is how long that takes, None when nothing
     follows. `finished`: nobody is left and nobody answered, so the admins are told, and told again after `minutes`.
+    `again`: for which time an accepted incident asks since somebody has done anything; 0 while nobody has accepted.
     """
 
     skipped: tuple[int, ...]
@@ -25,6 +26,7 @@ class Step:
     minutes: int | None
     finished: bool
     run: dict[str, Any]
+    again: int = 0
 
 
 def begin(snapshot: dict[str, Any], number: int, single_level: bool) -> dict[str, Any]:
@@ -62,6 +64,26 @@ def step(run: dict[str, Any]) -> Step:
     minutes = None if run["single_level"] else REMIND_MINUTES
     ended = {**run, "next": len(run["rules"]), "round": run["rounds"], "reminder": run["reminder"] + 1}
     return Step(tuple(skipped), 0, run["round"], (), minutes, True, ended)
+
+
+def ask_again(run: dict[str, Any], responder: int | None) -> Step:
+    """Return whom an accepted incident asks on which nobody has done anything: its responder and the first level.
+
+    As a run of its own, so that its messages are new ones. Nobody, when there is no accept time-out (any more).
+    """
+    minutes = run.get("accept_timeout")
+    if not minutes:
+        return Step((), 0, run["round"], (), None, False, run)
+    first: list[int] = next((rule["users"] for rule in run["rules"] if rule["users"]), [])
+    users = dict.fromkeys([*([responder] if responder else []), *first])
+    times = run.get("again", 0) + 1
+    after = {**run, "number": run["number"] + 1, "again": times}
+    return Step((), 0, run["round"], tuple(users), minutes, False, after, again=times)
+
+
+def answered(run: dict[str, Any]) -> dict[str, Any]:
+    """Return the run when somebody has done something about its accepted incident."""
+    return {**run, "again": 0}
 
 
 def current(run: dict[str, Any]) -> tuple[int, tuple[int, ...]] | None:

@@ -1,6 +1,6 @@
 """What a due step adds up to: messages, entries of the timeline, and the next due time. Pure: no clock, no database."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,6 +29,16 @@ class People:
 
     by_id: dict[int, Person]
     admins: list[Person]
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """What a step's messages have in common. `place` tells those of one run apart."""
+
+    place: str
+    title: str
+    kind: Kind = Kind.NOTIFIED
+    why: str = ""
 
 
 @dataclass
@@ -64,10 +74,13 @@ def plan(incident: Incident, step: runs.Step, people: People, now: datetime) -> 
     planned = Plan(incident, now, step.run, incident.next_escalation_at)
     for level in step.skipped:
         planned.say(Kind.LEVEL_SKIPPED, level=level)
-    if step.finished:
+    if step.again:
+        _ask_again(planned, step, people)
+    elif step.finished:
         _tell_admins(planned, step, people.admins)
     elif not step.level:
-        planned.say(Kind.DELAYED, minutes=step.minutes)
+        if step.minutes is not None:
+            planned.say(Kind.DELAYED, minutes=step.minutes)
     elif not _ask(planned, step, people):
         return planned
     planned.next_due_at = None if step.minutes is None else planned.due_at + timedelta(minutes=step.minutes)
@@ -82,7 +95,7 @@ def set_aside(incident: Incident, fresh: dict[str, Any], admins: list[Person], n
     planned = Plan(incident, now, fresh, now + TRY_AGAIN)
     planned.say(Kind.STEP_FAILED)
     for person in admins:
-        _message_to(planned, person, "fault", f"Escalation failed, look at it yourself: {incident.summary}")
+        _message_to(planned, person, _Ask("fault", f"Escalation failed, look at it yourself: {incident.summary}"))
     return planned
 
 
@@ -93,8 +106,23 @@ def _ask(planned: Plan, step: runs.Step, people: People) -> bool:
         planned.say(Kind.LEVEL_SKIPPED, level=step.level)
         return False
     planned.say(Kind.LEVEL_ASKED, level=step.level, round=step.round, people=", ".join(person.name for person in asked))
-    reached = [_message_to(planned, person, f"{step.round}:{step.level}", planned.incident.summary) for person in asked]
+    message = _Ask(f"{step.round}:{step.level}", planned.incident.summary)
+    reached = [_message_to(planned, person, message) for person in asked]
     return any(reached)
+
+
+def _ask_again(planned: Plan, step: runs.Step, people: People) -> None:
+    """Ask those who may have forgotten an accepted incident; the admins, if none of them can be reached."""
+    asked = [people.by_id[user_id] for user_id in step.users if user_id in people.by_id]
+    responder = planned.incident.responder
+    by = f" by {responder}" if responder else ""
+    why = f"Accepted{by}, and nobody has done anything about it for {step.again * (step.minutes or 0)} minutes."
+    planned.say(Kind.ASKED_AGAIN, why=why, people=", ".join(person.name for person in asked) or "the admins")
+    message = _Ask(f"again:{step.again}", f"Still on it? {planned.incident.summary}", Kind.NOTIFIED_AGAIN, why)
+    reached = [_message_to(planned, person, message) for person in asked]
+    if not any(reached):
+        for person in people.admins:
+            _message_to(planned, person, replace(message, place=f"{message.place}:end"))
 
 
 def _tell_admins(planned: Plan, step: runs.Step, admins: list[Person]) -> None:
@@ -104,30 +132,30 @@ def _tell_admins(planned: Plan, step: runs.Step, admins: list[Person]) -> None:
         reaches_nobody = len(step.skipped) == len(step.run["rules"])
         planned.say(Kind.NOBODY_TO_ASK if reaches_nobody else Kind.NOBODY_ANSWERED)
     for person in admins:
-        _message_to(planned, person, f"end:{reminder}", f"Nobody answered: {planned.incident.summary}")
+        _message_to(planned, person, _Ask(f"end:{reminder}", f"Nobody answered: {planned.incident.summary}"))
 
 
-def _message_to(planned: Plan, person: Person, place: str, title: str) -> bool:
+def _message_to(planned: Plan, person: Person, ask: _Ask) -> bool:
     """Plan one message for each of the person's rules of the incident's priority. Returns whether there is any."""
     rules = person.rules.get(planned.incident.priority, [])
     if not rules:
         planned.say(Kind.UNREACHABLE, people=person.name)
     for rule in rules:
-        notification = _message(planned, rule, place, title)
+        notification = _message(planned, rule, ask)
         planned.notifications.append(notification)
-        planned.say(Kind.NOTIFIED, notification=notification)
+        planned.say(ask.kind, notification=notification)
     return bool(rules)
 
 
-def _message(planned: Plan, rule: NotificationRule, place: str, title: str) -> Notification:
+def _message(planned: Plan, rule: NotificationRule, ask: _Ask) -> Notification:
     incident = planned.incident
     content = outbox.Content(
-        title=f"{title} [{incident.alert_source.name}]",
-        text=incident.details,
+        title=f"{ask.title} [{incident.alert_source.name}]",
+        text="\n\n".join(filter(None, (ask.why, incident.details))),
         urgent=incident.priority == Priority.HIGH,
     )
     return outbox.plan(
-        f"incident:{incident.pk}:{incident.priority}:{planned.run['number']}:{place}:{rule.user_id}:{rule.pk}",
+        f"incident:{incident.pk}:{incident.priority}:{planned.run['number']}:{ask.place}:{rule.user_id}:{rule.pk}",
         rule.contact_method,
         content,
         planned.due_at + timedelta(minutes=rule.delay_minutes),

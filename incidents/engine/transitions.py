@@ -9,6 +9,8 @@ class Deed(StrEnum):
     """What can be done to an incident, by people, by tools, or by time."""
 
     ACCEPT = "accept"
+    RENEW = "renew"
+    """Say that one is still on it: the accept time-out counts anew. Accepting again is that."""
     RESOLVE = "resolve"
     ESCALATE = "escalate"
     """Ask the next level now."""
@@ -28,6 +30,7 @@ class Deed(StrEnum):
 _PENDING, _ACCEPTED, _RESOLVED = Status.PENDING, Status.ACCEPTED, Status.RESOLVED
 TRANSITIONS: dict[tuple[Status, Deed], Status] = {
     (_PENDING, Deed.ACCEPT): _ACCEPTED,
+    (_ACCEPTED, Deed.RENEW): _ACCEPTED,
     (_PENDING, Deed.RESOLVE): _RESOLVED,
     (_ACCEPTED, Deed.RESOLVE): _RESOLVED,
     # Whoever asks others, or asks to be asked later, has not got it any more.

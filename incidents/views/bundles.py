@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from accounts.models import User
 from incidents import services
-from incidents.models import Incident, Status
+from incidents.models import Incident, IncidentQuerySet
 from notifications.models import Notification
 
 PAGE_SIZE = 100
@@ -17,7 +16,7 @@ PAGE_SIZE = 100
 CHUNK = 500
 
 
-def incidents_of(carrier: Notification) -> QuerySet[Incident]:
+def incidents_of(carrier: Notification) -> IncidentQuerySet:
     """Return the incidents that a bundle told of, the newest first."""
     told = Incident.objects.filter(log_entries__notification__carrier=carrier)
     return told.select_related("alert_source").defer("alert_source__integration_key").order_by("-pk")
@@ -25,8 +24,8 @@ def incidents_of(carrier: Notification) -> QuerySet[Incident]:
 
 def accept_all(carrier: Notification, person: User, now: datetime) -> int:
     """Accept what nobody has accepted yet. Returns how many that were."""
-    pending = list(incidents_of(carrier).filter(status=Status.PENDING).values_list("pk", flat=True))
-    return sum(result.changed for chunk in _chunks(pending) for result in services.accept_all(chunk, person, now))
+    asking = list(incidents_of(carrier).asking().values_list("pk", flat=True))
+    return sum(result.changed for chunk in _chunks(asking) for result in services.accept_all(chunk, person, now))
 
 
 def bundle_page(
@@ -34,7 +33,7 @@ def bundle_page(
 ) -> HttpResponse:
     """Show the list. `accepted` is how many the person has just accepted."""
     incidents = incidents_of(carrier)
-    pending = incidents.filter(status=Status.PENDING).count()
+    pending = incidents.asking().count()
     page = list(_before(incidents, request.GET.get("before", ""))[: PAGE_SIZE + 1])
     context = {
         "carrier": carrier,
@@ -52,7 +51,7 @@ def bundle_page(
     return render(request, "incidents/link_bundle.html", context)
 
 
-def _before(incidents: QuerySet[Incident], pk: str) -> QuerySet[Incident]:
+def _before(incidents: IncidentQuerySet, pk: str) -> IncidentQuerySet:
     return incidents.filter(pk__lt=int(pk)) if pk.isascii() and pk.isdecimal() and len(pk) < 19 else incidents
 
 

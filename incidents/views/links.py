@@ -89,7 +89,7 @@ def _page(
         "person": person,
         "token": token,
         "just_accepted": just_accepted,
-        "is_pending": incident.status == Status.PENDING,
+        "is_pending": incident.status == Status.PENDING or incident.asks_again,
         "may_accept": person.is_responder,
         "first": services.who_was_first(incident),
     }

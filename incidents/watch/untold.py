@@ -28,7 +28,8 @@ def untold(now: datetime, audit: Audit) -> list[int]:
     pending = Incident.objects.filter(status=Status.PENDING, reported_at__lt=now - SETTLED_AFTER)
     resting = pending.filter(next_escalation_at__isnull=True)
     stuck = resting.filter(priority=Priority.HIGH)
-    # Only pending ones have a next step, says the database.
+    # Only open ones ask, says the database: pending ones their next level, accepted ones again. No accept time-out has
+    # more than a day either. That an accepted one asks nobody is no fault, as somebody has it.
     far = Incident.objects.filter(next_escalation_at__gt=now + LONGEST_WAIT)
     quiet = resting.filter(pk__in=_slice(resting.filter(priority=Priority.LOW), audit)).filter(~Exists(_messages()))
     # Without order and limit, for which the planner would go through all that is open instead of the few there are.

@@ -278,7 +278,7 @@ VERBS = {
 
 
 def test_the_table_knows_every_deed() -> None:
-    assert {deed for _, deed in TRANSITIONS} == set(Deed) == {*VERBS, Deed.MERGE}
+    assert {deed for _, deed in TRANSITIONS} == set(Deed) == {*VERBS, Deed.MERGE, Deed.RENEW}
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

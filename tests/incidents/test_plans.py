@@ -2,6 +2,7 @@
 
 import io
 import json
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
@@ -13,9 +14,11 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from alertsources.services import create_source
+from ilert.common.clock import database_now
 from incidents import rows
+from incidents.engine.escalation import oldest_due_at
 from incidents.listing import TABS, Filters
-from incidents.models import Incident, Priority
+from incidents.models import Incident, Priority, Status
 from incidents.rows import listing
 from incidents.timeline import SHOWS, section
 from oncall.services import create_policy_asking
@@ -77,6 +80,18 @@ def test_words_that_never_meet_are_found_out_by_the_index(
 def test_a_frequent_word_is_found_near(rare: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "NEAR", 500)
     assert len(asked(Filters(tab="all", words="host"))) == 2
+
+
+def test_what_is_due_is_found_by_its_index_among_accepted_ones_that_wait(rare: dict[str, int]) -> None:
+    now = database_now()
+    waiting = Incident.objects.filter(status=Status.ACCEPTED)
+    assert waiting.update(next_escalation_at=now + timedelta(days=1)) > 5
+    Incident.objects.filter(pk=waiting.order_by("pk").values_list("pk", flat=True)[:1]).update(next_escalation_at=now)
+    with CaptureQueriesContext(connection) as captured:
+        assert oldest_due_at(now) is not None
+    (query,) = captured
+    assert "incidents_due" in json.dumps(plan(query["sql"]))
+    assert visited(query["sql"]) <= 5
 
 
 @pytest.mark.parametrize("show", SHOWS)

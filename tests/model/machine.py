@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from accounts.models import Role, User
 from alertsources.services import Options, update_source
-from incidents import services
+from incidents import lifecycle, services
 from incidents.intake.receive import Answer, receive
 from integrations import Payload
 from oncall.services import Timing, create_policy, delete_policy, update_policy
@@ -35,7 +36,7 @@ keys = st.sampled_from(KEYS)
 scopes = st.sampled_from(SCOPES)
 priorities = st.sampled_from((HIGH, LOW))
 places = st.integers(0, 1000)
-delays = st.sampled_from((0, 0, 0, 2))
+timings = st.builds(Timing, st.sampled_from((0, 0, 0, 2)), st.sampled_from((None, None, 3, 30)))
 levels = st.lists(
     st.builds(Level, st.sampled_from(MINUTES), st.lists(names, max_size=2, unique=True).map(sorted)), max_size=3
 )
@@ -71,13 +72,13 @@ class Machine(RuleBasedStateMachine):
     # Tools.
 
     @initialize(
-        one=levels, two=levels, rounds=st.integers(1, 2), delay=delays, minutes=st.sampled_from((None, None, 10))
+        one=levels, two=levels, rounds=st.integers(1, 2), timing=timings, minutes=st.sampled_from((None, None, 10))
     )
     def an_admin_sets_it_up(
-        self, one: list[Level], two: list[Level], rounds: int, delay: int, minutes: int | None
+        self, one: list[Level], two: list[Level], rounds: int, timing: Timing, minutes: int | None
     ) -> None:
-        self._edit_policy(0, one, rounds, 0)
-        self._edit_policy(1, two, 1, delay)
+        self._edit_policy(0, one, rounds, Timing())
+        self._edit_policy(1, two, 1, timing)
         self.world.sources["quiet"].auto_minutes = minutes
         self._configure("quiet")
 
@@ -149,15 +150,17 @@ class Machine(RuleBasedStateMachine):
     # People.
 
     @precondition(lambda self: self.world.incidents)
-    @rule(place=places, name=names, deed=st.sampled_from(("accept", "resolve")), fuse=fuses)
+    @rule(place=places, name=names, deed=st.sampled_from(("accept", "resolve", "comment")), fuse=fuses)
     def somebody_acts(self, place: int, name: str, deed: str, fuse: int | None) -> None:
         incident = self._incident(place)
         if name not in self.world.people:
             return
         actor, now, incident_id = self.bench.user(name), self.world.now, self._id(incident)
-        verb, same = (
-            (services.accept, self.world.accept) if deed == "accept" else (services.resolve, self.world.resolve)
-        )
+        verb, same = {
+            "accept": (services.accept, self.world.accept),
+            "resolve": (services.resolve, self.world.resolve),
+            "comment": (_comment, self.world.comment),
+        }[deed]
         self.bench.both(lambda: verb(incident_id, actor, now).changed, lambda: same(incident, name), fuse)
 
     @precondition(lambda self: self.bench.letters)
@@ -235,19 +238,19 @@ class Machine(RuleBasedStateMachine):
         place=places,
         levels=levels,
         rounds=st.integers(1, 3),
-        delay=delays,
+        timing=timings,
     )
     def an_admin_changes_the_policies(
-        self, what: str, place: int, levels: list[Level], rounds: int, delay: int
+        self, what: str, place: int, levels: list[Level], rounds: int, timing: Timing
     ) -> None:
         if what == "edit":
-            self._edit_policy(place, levels, rounds, delay)
+            self._edit_policy(place, levels, rounds, timing)
         elif what == "add" and len(self.world.policies) < 3:
-            self._add_policy(levels, rounds, delay)
+            self._add_policy(levels, rounds, timing)
         elif what == "delete" and len(self.world.policies) > 1:
             self._delete_policy(place)
 
-    def _edit_policy(self, place: int, levels: list[Level], rounds: int, delay: int) -> None:
+    def _edit_policy(self, place: int, levels: list[Level], rounds: int, timing: Timing) -> None:
         name = self._policy(place)
         new = self._without_the_deleted(levels)
         rules = as_rules(new, self.bench.user)
@@ -257,17 +260,17 @@ class Machine(RuleBasedStateMachine):
             rules=rules,
             repeating=rounds > 1,
             frequency=rounds,
-            timing=Timing(delay),
+            timing=timing,
         )
-        self.world.policies[name] = Policy(new, rounds, delay)
+        self.world.policies[name] = Policy(new, rounds, timing.delay_minutes, timing.accept_timeout_minutes)
 
-    def _add_policy(self, levels: list[Level], rounds: int, delay: int) -> None:
+    def _add_policy(self, levels: list[Level], rounds: int, timing: Timing) -> None:
         self.serial += 1
         name = f"policy {self.serial}"
         new = self._without_the_deleted(levels)
         rules = as_rules(new, self.bench.user)
-        create_policy(name, rules, repeating=rounds > 1, frequency=rounds, timing=Timing(delay))
-        self.world.policies[name] = Policy(new, rounds, delay)
+        create_policy(name, rules, repeating=rounds > 1, frequency=rounds, timing=timing)
+        self.world.policies[name] = Policy(new, rounds, timing.delay_minutes, timing.accept_timeout_minutes)
 
     def _delete_policy(self, place: int) -> None:
         """Its sources have to follow another one first."""
@@ -355,6 +358,10 @@ class Machine(RuleBasedStateMachine):
 
     def _without_the_deleted(self, levels: list[Level]) -> list[Level]:
         return [Level(one.minutes, [name for name in one.people if name in self.world.people]) for one in levels]
+
+
+def _comment(incident_id: int, actor: User, now: datetime) -> services.Result:
+    return lifecycle.comment(incident_id, "I look at it.", actor, now)
 
 
 def _sematext(key: str, scope: str, mark: str, is_over: bool) -> dict[str, str]:

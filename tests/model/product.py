@@ -11,15 +11,19 @@ from django.db import connection
 from incidents.models import Status
 from tests.model.reference import Incident
 
-SENT = ("notified", "notified.resolved")
+SENT = ("notified", "notified.again", "notified.resolved")
 _WORDS = {
     "accepted": ("actor",),
+    "accepted.still": ("actor",),
+    "asked.again": ("people",),
+    "commented": ("actor",),
     "resolved": ("actor",),
     "delayed": ("minutes",),
     "level.asked": ("level", "round", "people"),
     "level.skipped": ("level",),
     "person.unreachable": ("people",),
     "notified": ("target",),
+    "notified.again": ("target",),
     "notified.resolved": ("target",),
 }
 

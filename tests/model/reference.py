@@ -46,6 +46,8 @@ class Policy:
     rounds: int = 1
     delay: int = 0
     """Minutes before the first level; they pass once for each incident that an event starts."""
+    accept_timeout: int | None = None
+    """An accepted incident about which no person does anything for so many minutes asks again."""
 
 
 @dataclass
@@ -66,6 +68,9 @@ class Run:
     place: int = 0
     reminders: int = 0
     delay: int = 0
+    accept_timeout: int | None = None
+    again: int = 0
+    """How often it has asked again since a person did anything."""
 
 
 @dataclass(eq=False)
@@ -76,6 +81,8 @@ class Message:
     method: str
     at: datetime
     notice: bool = False
+    again: bool = False
+    """Asks about what was accepted already."""
     sent: bool = False
     """The provider has it, so the person was told."""
 
@@ -162,12 +169,41 @@ class World:
 
     def accept(self, incident: Incident, person: str | None) -> bool:
         if incident.status != PENDING:
-            return False
+            return self._accept_again(incident, person) if person else False
         incident.status, incident.responder = ACCEPTED, person
         self._stop(incident)
+        self._count_anew(incident)
         if person:
             incident.log("accepted", person)
         return True
+
+    def _accept_again(self, incident: Incident, person: str) -> bool:
+        """Whoever has it says so once more; once it asks again, anybody may have it."""
+        asks = incident.run is not None and incident.run.again > 0
+        if incident.status != ACCEPTED or incident.due is None or not (asks or person == incident.responder):
+            return False
+        incident.log("accepted.still" if person == incident.responder else "accepted", person)
+        incident.responder = person
+        self._something_done(incident)
+        return True
+
+    def comment(self, incident: Incident, person: str) -> bool:
+        incident.log("commented", person)
+        if incident.status == ACCEPTED and incident.due:
+            self._something_done(incident)
+        return True
+
+    def _something_done(self, incident: Incident) -> None:
+        if incident.run and incident.run.again:
+            self._stop(incident)
+        self._count_anew(incident)
+
+    def _count_anew(self, incident: Incident) -> None:
+        policy = self.policies[incident.policy] if incident.policy else Policy([])
+        minutes = incident.run.accept_timeout if incident.run else policy.accept_timeout
+        incident.due = self.now + timedelta(minutes=minutes) if minutes else None
+        if incident.run:
+            incident.run.again = 0
 
     def resolve(self, incident: Incident, person: str | None) -> bool:
         if incident.status == RESOLVED:
@@ -206,6 +242,9 @@ class World:
         assert incident.due is not None
         asked_at = self.now if self.now - incident.due > VERY_LATE else incident.due
         run = incident.run = incident.run or self._begin(incident)
+        if incident.status == ACCEPTED:
+            self._ask_again(incident, run, asked_at)
+            return
         if run.delay:
             incident.log("delayed", str(run.delay))
             incident.due, run.delay = asked_at + timedelta(minutes=run.delay), 0
@@ -240,15 +279,34 @@ class World:
             for round_number in range(1, rounds + 1)
             for number, level in enumerate(levels, start=1)
         ]
-        return Run(course, reaches_somebody, only_one=incident.priority == LOW, delay=policy.delay)
+        only_one = incident.priority == LOW
+        return Run(course, reaches_somebody, only_one, delay=policy.delay, accept_timeout=policy.accept_timeout)
 
-    def _tell(self, incident: Incident, person: Person, asked_at: datetime) -> bool:
+    def _ask_again(self, incident: Incident, run: Run, asked_at: datetime) -> None:
+        """Ask whoever has it and the first level; the admins if none of them can be reached."""
+        if run.accept_timeout is None:
+            incident.due = None
+            return
+        run.again += 1
+        first = next((level.people for _, _, level in run.course if level.people), [])
+        names = dict.fromkeys([*([incident.responder] if incident.responder else []), *first])
+        people = [self.people[name] for name in names if name in self.people and self.people[name].active]
+        incident.log("asked.again", ", ".join(person.name for person in people) or "the admins")
+        ways = [self._tell(incident, person, asked_at, again=True) for person in people]
+        if not any(ways):
+            for person in self.people.values():
+                if person.is_admin and person.active:
+                    self._tell(incident, person, asked_at, again=True)
+        incident.due = asked_at + timedelta(minutes=run.accept_timeout)
+
+    def _tell(self, incident: Incident, person: Person, asked_at: datetime, again: bool = False) -> bool:
         rules = [rule for rule in person.rules if rule.priority == incident.priority]
         if not rules:
             incident.log("person.unreachable", person.name)
         for rule in rules:
-            incident.messages.append(Message(person.name, rule.method, asked_at + timedelta(minutes=rule.minutes)))
-            incident.log("notified", rule.method)
+            at = asked_at + timedelta(minutes=rule.minutes)
+            incident.messages.append(Message(person.name, rule.method, at, again=again))
+            incident.log("notified.again" if again else "notified", rule.method)
         return bool(rules)
 
     def _tell_admins(self, incident: Incident, run: Run, asked_at: datetime) -> None:
@@ -269,7 +327,8 @@ class World:
         person = self.people.get(message.person)
         if person is None or not person.active or message.method not in person.methods:
             return False
-        return message.notice or incident.status == PENDING
+        asks_again = incident.status == ACCEPTED and incident.run is not None and incident.run.again > 0
+        return message.notice or incident.status == PENDING or (message.again and asks_again)
 
     # Somebody is gone for good.
 

@@ -142,6 +142,20 @@ def test_a_delay_is_kept_and_shown(as_alice: Client, policy: EscalationPolicy, b
     assert "after 5 min: Bob" in " ".join(as_alice.get(reverse("policy-list")).content.decode().split())
 
 
+def test_an_accept_timeout_is_kept_shown_and_turned_off(as_alice: Client, policy: EscalationPolicy, bob: User) -> None:
+    edit = reverse("policy-edit", args=[policy.pk])
+    as_alice.post(edit, _entry((7, [bob.pk]), accept_timeout_minutes="30"))
+
+    policy.refresh_from_db()
+    assert policy.accept_timeout_minutes == 30
+    assert "accepted incident for 30 min" in as_alice.get(policy.get_absolute_url()).content.decode()
+    assert 'name="accept_timeout_minutes" value="30"' in as_alice.get(edit).content.decode()
+
+    as_alice.post(edit, _entry((7, [bob.pk]), accept_timeout_minutes=""))
+    policy.refresh_from_db()
+    assert policy.accept_timeout_minutes is None
+
+
 def test_policy_keeps_its_own_name(as_alice: Client, policy: EscalationPolicy, bob: User) -> None:
     as_alice.post(reverse("policy-edit", args=[policy.pk]), _entry((7, [bob.pk]), name="DEFAULT"))
 
@@ -164,6 +178,8 @@ def test_what_is_not_shown_cannot_be_wrong(as_alice: Client, bob: User) -> None:
         ({"name": "Kept", "repeating": "on", "frequency": ""}, (5, True), "id_frequency_error"),
         ({"name": "Kept", "repeating": "on", "frequency": "10"}, (5, True), "id_frequency_error"),
         ({"name": "Kept", "delay_minutes": "61"}, (5, True), "id_delay_minutes_error"),
+        ({"name": "Kept", "accept_timeout_minutes": "0"}, (5, True), "id_accept_timeout_minutes_error"),
+        ({"name": "Kept", "accept_timeout_minutes": "1441"}, (5, True), "id_accept_timeout_minutes_error"),
         ({"name": "Kept", "delay_minutes": ""}, (5, True), "id_delay_minutes_error"),
         ({"name": "Kept"}, (0, True), "id_rules-0-escalation_timeout_error"),
         ({"name": "Kept"}, (1441, True), "id_rules-0-escalation_timeout_error"),

@@ -187,6 +187,9 @@ def test_a_policy_is_created_read_replaced_and_deleted(alices: Api, alice: User,
     assert alices.put(path, found).json() == found == alices.get(path).json()
     assert found["delayMinutes"] == 0
     waits = alices.put(path, policy_data((1, [bob.pk]), delayMinutes=60)).json()
+    assert waits["acceptTimeoutMinutes"] is None
+    asks = alices.put(path, waits | {"acceptTimeoutMinutes": 1440}).json()
+    assert asks["acceptTimeoutMinutes"] == 1440 == EscalationPolicy.objects.get(pk=found["id"]).accept_timeout_minutes
     assert waits["delayMinutes"] == 60 == EscalationPolicy.objects.get(pk=found["id"]).delay_minutes
     changed = alices.put(path, policy_data((1, [bob.pk]), name="NIGHT", repeating=True, frequency=4)).json()
     assert (changed["name"], changed["repeating"], changed["frequency"]) == ("NIGHT", True, 4)
@@ -210,6 +213,8 @@ def test_what_is_wrong_with_a_policy_is_named(alices: Api, alice: User, charlie:
     assert "frequency" in errors(ok, frequency=10)
     assert "delayMinutes" in errors(ok, delayMinutes=61)
     assert "delayMinutes" in errors(ok, delayMinutes=-1)
+    assert "acceptTimeoutMinutes" in errors(ok, acceptTimeoutMinutes=0)
+    assert "acceptTimeoutMinutes" in errors(ok, acceptTimeoutMinutes=1441)
     assert "escalationRules[0].schedules" in errors(
         escalationRules=[{"escalationTimeout": 5, "users": [{"id": alice.pk}], "schedules": [{"id": 1}]}]
     )

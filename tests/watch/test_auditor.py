@@ -9,6 +9,7 @@ from pytest_django import Settings
 from accounts.models import User
 from alertsources.models import AlertSource
 from ilert.common.clock import database_now
+from incidents import services
 from incidents.engine import escalation
 from incidents.models import Incident, Priority
 from incidents.watch import auditor, facts, tell
@@ -19,6 +20,7 @@ from incidents.watch.judge import Problem
 from incidents.watch.models import Audit, Finding, Pulse, Role
 from incidents.watch.untold import untold
 from notifications.models import Notification, OutboxMail
+from oncall.models import EscalationPolicy
 from tests.delivering import alert
 from tests.servers.http import HttpServer
 
@@ -198,6 +200,17 @@ def test_a_high_incident_that_nothing_is_due_for_is_untold(incident: Incident) -
     assert found_untold(timedelta(seconds=30)) == []
     Incident.objects.update(status=2, accepted_at=database_now())
     assert found_untold() == []
+
+
+def test_an_accepted_incident_that_waits_to_ask_again_has_somebody(incident: Incident, alice: User) -> None:
+    now = database_now()
+    EscalationPolicy.objects.update(accept_timeout_minutes=1440)
+    Incident.objects.update(run=None)
+    services.accept(incident.pk, alice, now)
+    assert Incident.objects.get().next_escalation_at == now + timedelta(days=1)
+    assert found_untold() == []
+    Incident.objects.update(next_escalation_at=now + timedelta(days=30))
+    assert found_untold() == [incident.pk]
 
 
 def test_a_step_that_is_absurdly_late_is_untold(incident: Incident) -> None:
