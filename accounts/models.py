@@ -1,6 +1,7 @@
 """Who people are."""
 
 import zoneinfo
+from datetime import datetime
 from typing import Any, ClassVar, Self, TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
@@ -11,6 +12,8 @@ from django.db.models import Q
 from django.db.models.functions import Lower, Now
 from django.urls import reverse
 from django.utils import timezone
+
+from accounts.quiet import EVERY_DAY, QuietHours
 
 M = TypeVar("M", bound=models.Model)
 
@@ -57,6 +60,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(
         "active", default=True, help_text="Someone who has left is made inactive rather than deleted."
     )
+    # In the person's own zone; `accounts.quiet` says what they mean.
+    quiet_from = models.TimeField(null=True, blank=True, help_text="Low-priority messages wait from here on.")
+    quiet_to = models.TimeField(null=True, blank=True)
+    quiet_days = models.CharField(
+        max_length=7, default=EVERY_DAY, help_text="Weekdays on which quiet hours begin; 0 is Monday."
+    )
+    muted_until = models.DateTimeField(null=True, blank=True, help_text="Until then they cannot be reached.")
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
@@ -67,7 +77,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         verbose_name = "person"
         verbose_name_plural = "people"
-        constraints = [models.UniqueConstraint(Lower("email"), name="accounts_user_email_unique")]
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="accounts_user_email_unique"),
+            models.CheckConstraint(
+                condition=Q(quiet_from__isnull=True, quiet_to__isnull=True)
+                | Q(quiet_from__isnull=False, quiet_to__isnull=False),
+                name="accounts_user_quiet_both_or_none",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name or self.email
@@ -85,6 +102,18 @@ class User(AbstractBaseUser, PermissionsMixin):
     def is_invited(self) -> bool:
         """Whether the invitation has not been taken up yet."""
         return self.is_active and not self.has_usable_password()
+
+    @property
+    def quiet_hours(self) -> QuietHours | None:
+        """When low-priority messages wait."""
+        if self.quiet_from is None or self.quiet_to is None:
+            return None
+        days = frozenset(int(day) for day in self.quiet_days)
+        return QuietHours(self.quiet_from, self.quiet_to, days, zoneinfo.ZoneInfo(self.time_zone))
+
+    def is_muted(self, now: datetime) -> bool:
+        """Whether this person wants to be left alone, and counts as somebody who cannot be reached."""
+        return self.muted_until is not None and self.muted_until > now
 
     @property
     def is_admin(self) -> bool:

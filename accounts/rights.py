@@ -124,6 +124,10 @@ ROUTES = {
     # How people are reached; each sees their own only.
     "profile": OWN,
     "notification-rules": OWN,
+    "quiet-times": OWN,
+    "mute": OWN,
+    "unmute": OWN,
+    "unreachable": _admins(_PEOPLE),
     "contact-method-add": OWN,
     "contact-method-setup": OWN,
     "contact-method-test": OWN,

@@ -37,6 +37,8 @@ class Kind(StrEnum):
     NOBODY_ANSWERED = "nobody.answered"
     NOBODY_TO_ASK = "nobody.to_ask"
     UNREACHABLE = "person.unreachable"
+    MUTED = "person.muted"
+    LEVEL_MUTED = "level.muted"
     STEP_FAILED = "step.failed"
     ASKED_AGAIN = "asked.again"
     NOTIFIED = "notified"
@@ -123,7 +125,8 @@ _KINDS = {
     "steps": frozenset(
         (
             Kind.DELAYED, Kind.LEVEL_ASKED, Kind.LEVEL_SKIPPED, Kind.NOBODY_ANSWERED, Kind.NOBODY_TO_ASK,
-            Kind.UNREACHABLE, Kind.STEP_FAILED, Kind.RECOVERY_AMBIGUOUS, Kind.ASKED_AGAIN,
+            Kind.UNREACHABLE, Kind.MUTED, Kind.LEVEL_MUTED, Kind.STEP_FAILED, Kind.RECOVERY_AMBIGUOUS,
+            Kind.ASKED_AGAIN,
         )
     ),
     "notifications": frozenset((Kind.NOTIFIED, Kind.NOTIFIED_AGAIN, Kind.RESOLVE_NOTICE)),
@@ -216,6 +219,8 @@ _ENTRY_LOOKS = {
         "A fault of ilert's own stopped the escalation: it starts again in a minute, and the admins are told",
     ),
     Kind.UNREACHABLE: ("user-x", "danger", "{people} cannot be reached: no contact method for this priority"),
+    Kind.MUTED: ("bell-off", "warning", "{people} is not asked: muted until {until}"),
+    Kind.LEVEL_MUTED: ("skip-forward", "warning", "Level {level} skipped: everybody in it is muted"),
     Kind.RECOVERY_AMBIGUOUS: (
         "circle-question-mark",
         "warning",

@@ -21,6 +21,8 @@ from notifications.models import ContactMethod, Notification, NotificationRule, 
 # Between two tests of one contact method; within it so many of a person's methods can be tested.
 TEST_PAUSE = timedelta(seconds=10)
 TESTS_AT_ONCE = 3
+# What failed longer ago says nothing about now.
+FAILED_WITHIN = timedelta(days=7)
 
 logger = logging.getLogger(__name__)
 
@@ -145,8 +147,13 @@ def _claim_test(method: ContactMethod, now: datetime) -> int:
     return 0
 
 
-def warnings_for(user: User) -> list[ReachWarning]:
+def warnings_for(user: User, now: datetime) -> list[ReachWarning]:
     """Return what keeps `user` from being reached, the worst first."""
+    muted = ReachWarning("danger", "Muted", "Incidents do not reach you, and whoever is next is asked instead.")
+    return ([muted] if user.is_muted(now) else []) + _obstacles(user, now)
+
+
+def _obstacles(user: User, now: datetime) -> list[ReachWarning]:
     methods = list(ContactMethod.objects.filter(user=user))
     if not methods:
         return [
@@ -165,6 +172,7 @@ def warnings_for(user: User) -> list[ReachWarning]:
             ReachWarning("danger", "Nothing reaches you yet", "No contact method of yours works now. Add another one.")
         ]
     used = set(NotificationRule.objects.filter(contact_method__in=working).values_list("priority", flat=True))
+    failed = _failing(working, now)
     found = [
         ReachWarning(
             "danger", f"{priority.label}-priority incidents do not reach you", "No contact method is used for them."
@@ -177,6 +185,11 @@ def warnings_for(user: User) -> list[ReachWarning]:
         for method in methods
         if method.verified_at is None
     ]
+    found += [
+        ReachWarning("danger", f"The last messages to {method} failed", failed[method.pk])
+        for method in working
+        if method.pk in failed
+    ]
     if not any(method.channel_type.wakes for method in working):
         found.append(
             ReachWarning(
@@ -184,6 +197,26 @@ def warnings_for(user: User) -> list[ReachWarning]:
             )
         )
     return found
+
+
+def _failing(methods: list[ContactMethod], now: datetime) -> dict[int, str]:
+    """Return what the provider said, of each method whose newest messages (up to three of a week) all failed."""
+    found = {}
+    for method in methods:
+        recent = Notification.objects.filter(
+            contact_method=method, first_attempt_at__gt=now - FAILED_WITHIN, carrier=None
+        )
+        newest = list(recent.order_by("-first_attempt_at").values_list("state", "answer")[:3])
+        if newest and all(state == Notification.State.FAILED for state, _ in newest):
+            found[method.pk] = newest[0][1]
+    return found
+
+
+def unreachable(now: datetime) -> list[tuple[User, list[ReachWarning]]]:
+    """Return the people of escalation policies whom something cannot reach, with what it is."""
+    people = User.objects.filter(is_active=True, escalation_rules__isnull=False).distinct()
+    found = [(person, [one for one in warnings_for(person, now) if one.tone == "danger"]) for person in people]
+    return sorted(((person, what) for person, what in found if what), key=lambda pair: str(pair[0]).lower())
 
 
 def methods_for(user: User, priority: str) -> list[NotificationRule]:

@@ -15,6 +15,7 @@ from accounts.forms import ProfileForm
 from accounts.models import User
 from accounts.requests import SignedInRequest
 from accounts.services import update_profile
+from ilert.common.clock import database_now
 from notifications import channels, services
 from notifications.channels.email import is_local_outbox
 from notifications.models import ContactMethod, NotificationRule, OutboxMail, Priority
@@ -62,7 +63,7 @@ def _profile_page(request: SignedInRequest, form: ProfileForm, typed: dict[str, 
         "is_only": len(methods) == 1,
         "time_lines": [(each, typed.get(each) or lines_form(request.user, each)) for each in Priority],
         "channels": sorted(channels.ALL.values(), key=lambda channel: not channel.wakes),
-        "warnings": services.warnings_for(request.user),
+        "warnings": services.warnings_for(request.user, database_now()),
         "local_outbox": is_local_outbox(),
     }
     return render(request, "notifications/profile.html", context, status=422 if form.errors or typed else 200)
@@ -75,10 +76,18 @@ def person_reach(request: SignedInRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
     context = {
         "person": person,
+        "now": database_now(),
         "methods": [(method, _uses(method)) for method in _methods(person)],
-        "warnings": services.warnings_for(person) if person.is_active and person.is_responder else [],
+        "warnings": services.warnings_for(person, database_now()) if person.is_active and person.is_responder else [],
     }
     return render(request, "notifications/person_reach.html", context)
+
+
+@never_cache
+@require_safe
+def unreachable(request: SignedInRequest) -> HttpResponse:
+    """For admins: whom of those in policies something cannot reach."""
+    return render(request, "notifications/unreachable.html", {"people": services.unreachable(database_now())})
 
 
 @never_cache

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import is_admin
 from accounts.models import User
+from ilert.common.clock import database_now
 from oncall import services
 from oncall.forms import PREFIX, Draft, PolicyForm, RuleFormSet, new_rule, people, stored_rules
 from oncall.levels import course
@@ -35,6 +36,7 @@ def policy_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "course": course(policy),
         "sources": policy.alert_sources.visible_to(request.user),
         "can_edit": is_admin(request),
+        "now": database_now(),
     }
     return render(request, "oncall/policy_detail.html", context)
 

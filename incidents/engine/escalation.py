@@ -150,7 +150,7 @@ def _person(user: User) -> steps.Person:
     for rule in user.notification_rules.all():
         rule.contact_method.user = user
         rules.setdefault(rule.priority, []).append(rule)
-    return steps.Person(str(user), rules)
+    return steps.Person(str(user), rules, user.quiet_hours, user.muted_until)
 
 
 def _active() -> "QuerySet[User]":

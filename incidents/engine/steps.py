@@ -1,9 +1,10 @@
 """What a due step adds up to: messages, entries of the timeline, and the next due time. Pure: no clock, no database."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from accounts.quiet import QuietHours
 from incidents.engine import run as runs
 from incidents.models import Incident, LogEntry, Priority
 from incidents.timeline import Kind, entry
@@ -21,6 +22,16 @@ class Person:
 
     name: str
     rules: dict[str, list[NotificationRule]]
+    quiet_hours: QuietHours | None = None
+    muted_until: datetime | None = None
+
+    def is_muted(self, now: datetime) -> bool:
+        return self.muted_until is not None and self.muted_until > now
+
+    def waits_until(self, due_at: datetime, priority: str) -> datetime:
+        """Return when a message that is due then may go out: low priority waits for the end of quiet hours."""
+        quiet = self.quiet_hours if priority == Priority.LOW else None
+        return (quiet.until(due_at) if quiet else None) or due_at
 
 
 @dataclass(frozen=True)
@@ -105,6 +116,15 @@ def _ask(planned: Plan, step: runs.Step, people: People) -> bool:
     if not asked:
         planned.say(Kind.LEVEL_SKIPPED, level=step.level)
         return False
+    for person in asked:
+        if person.muted_until and person.is_muted(planned.now):
+            planned.say(
+                Kind.MUTED, people=person.name, until=f"{person.muted_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+            )
+    asked = [person for person in asked if not person.is_muted(planned.now)]
+    if not asked:
+        planned.say(Kind.LEVEL_MUTED, level=step.level)
+        return False
     planned.say(Kind.LEVEL_ASKED, level=step.level, round=step.round, people=", ".join(person.name for person in asked))
     message = _Ask(f"{step.round}:{step.level}", planned.incident.summary)
     reached = [_message_to(planned, person, message) for person in asked]
@@ -131,7 +151,8 @@ def _tell_admins(planned: Plan, step: runs.Step, admins: list[Person]) -> None:
     if reminder == 1:
         reaches_nobody = len(step.skipped) == len(step.run["rules"])
         planned.say(Kind.NOBODY_TO_ASK if reaches_nobody else Kind.NOBODY_ANSWERED)
-    for person in admins:
+    # If all have muted ilert they are told all the same, as nobody would know otherwise.
+    for person in [admin for admin in admins if not admin.is_muted(planned.now)] or admins:
         _message_to(planned, person, _Ask(f"end:{reminder}", f"Nobody answered: {planned.incident.summary}"))
 
 
@@ -141,13 +162,13 @@ def _message_to(planned: Plan, person: Person, ask: _Ask) -> bool:
     if not rules:
         planned.say(Kind.UNREACHABLE, people=person.name)
     for rule in rules:
-        notification = _message(planned, rule, ask)
+        notification = _message(planned, person, rule, ask)
         planned.notifications.append(notification)
         planned.say(ask.kind, notification=notification)
     return bool(rules)
 
 
-def _message(planned: Plan, rule: NotificationRule, ask: _Ask) -> Notification:
+def _message(planned: Plan, person: Person, rule: NotificationRule, ask: _Ask) -> Notification:
     incident = planned.incident
     content = outbox.Content(
         title=f"{ask.title} [{incident.alert_source.name}]",
@@ -158,6 +179,6 @@ def _message(planned: Plan, rule: NotificationRule, ask: _Ask) -> Notification:
         f"incident:{incident.pk}:{incident.priority}:{planned.run['number']}:{ask.place}:{rule.user_id}:{rule.pk}",
         rule.contact_method,
         content,
-        planned.due_at + timedelta(minutes=rule.delay_minutes),
+        person.waits_until(planned.due_at + timedelta(minutes=rule.delay_minutes), incident.priority),
         planned.now,
     )

@@ -169,7 +169,8 @@ def _escalation(incident: Incident) -> Escalation:
         return Escalation(None, None, incident.next_escalation_at)
     now, following = runs.current(incident.run), runs.upcoming(incident.run)
     ids = {user_id for level in (now, following) if level for user_id in level[1]}
-    names = {user.pk: str(user) for user in User.objects.filter(pk__in=ids)}
+    at = database_now()
+    names = {user.pk: f"{user} (muted)" if user.is_muted(at) else str(user) for user in User.objects.filter(pk__in=ids)}
 
     def level(place: tuple[int, tuple[int, ...]] | None) -> Level | None:
         return Level(place[0], [names[user_id] for user_id in place[1] if user_id in names]) if place else None

@@ -3,6 +3,7 @@
 import inspect
 from collections import Counter
 from collections.abc import Callable
+from datetime import time, timedelta
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.urls import reverse
 import accounts.api_keys.services
 import accounts.services
 import alertsources.services
+import notifications.availability
 import notifications.rules
 import notifications.services
 import notifications.verification
@@ -32,6 +34,7 @@ SERVICES = (
     accounts.services,
     accounts.api_keys.services,
     alertsources.services,
+    notifications.availability,
     notifications.rules,
     notifications.services,
     notifications.verification,
@@ -126,6 +129,15 @@ WRITES: dict[str, tuple[Callable[[Cast], Any], list[str]]] = {
         lambda cast: notifications.rules.set_rules(cast.bob, Priority.HIGH, [(cast.method, 5)]),
         [PERSON],
     ),
+    "notifications.set_quiet_hours": (
+        lambda cast: notifications.availability.set_quiet_hours(cast.bob, time(22), time(7), "01234"),
+        [PERSON],
+    ),
+    "notifications.mute": (
+        lambda cast: notifications.availability.mute(cast.bob, NOW + timedelta(hours=1), NOW),
+        [PERSON],
+    ),
+    "notifications.unmute": (lambda cast: notifications.availability.unmute(cast.bob), [PERSON]),
     "notifications.delete_contact_method": (
         lambda cast: notifications.services.delete_contact_method(cast.method),
         [METHOD],
@@ -148,6 +160,7 @@ OTHERS = {
     "notifications.read",
     "notifications.wait",
     "notifications.warnings_for",
+    "notifications.unreachable",
     "notifications.methods_for",
     "accounts.digest",
     "accounts.find_api_key",

@@ -35,6 +35,8 @@ PATHS = [
     "/alert-sources/1/events/1",
     "/alert-sources/1/delete",
     "/profile",
+    "/profile/quiet-times",
+    "/people/unreachable",
     "/profile/api-keys",
     "/profile/contact-methods/2/verify",
     "/profile/contact-methods/add/email",

@@ -154,7 +154,7 @@ class TestWarnings:
     """What is shown in red: what keeps a person from being reached."""
 
     def titles(self, user: User) -> list[tuple[str, str]]:
-        return [(warning.tone, warning.title) for warning in services.warnings_for(user)]
+        return [(warning.tone, warning.title) for warning in services.warnings_for(user, database_now())]
 
     def test_without_any_method(self, bob: User) -> None:
         services.delete_contact_method(bob.contact_methods.get())
