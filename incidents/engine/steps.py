@@ -139,9 +139,9 @@ def _ask_again(planned: Plan, step: runs.Step, people: People) -> None:
     why = f"Accepted{by}, and nobody has done anything about it for {step.again * (step.minutes or 0)} minutes."
     planned.say(Kind.ASKED_AGAIN, why=why, people=", ".join(person.name for person in asked) or "the admins")
     message = _Ask(f"again:{step.again}", f"Still on it? {planned.incident.summary}", Kind.NOTIFIED_AGAIN, why)
-    reached = [_message_to(planned, person, message) for person in asked]
+    reached = [_message_to(planned, person, message) for person in asked if not person.is_muted(planned.now)]
     if not any(reached):
-        for person in people.admins:
+        for person in _last_resort(planned, people.admins):
             _message_to(planned, person, replace(message, place=f"{message.place}:end"))
 
 
@@ -151,9 +151,13 @@ def _tell_admins(planned: Plan, step: runs.Step, admins: list[Person]) -> None:
     if reminder == 1:
         reaches_nobody = len(step.skipped) == len(step.run["rules"])
         planned.say(Kind.NOBODY_TO_ASK if reaches_nobody else Kind.NOBODY_ANSWERED)
-    # If all have muted ilert they are told all the same, as nobody would know otherwise.
-    for person in [admin for admin in admins if not admin.is_muted(planned.now)] or admins:
+    for person in _last_resort(planned, admins):
         _message_to(planned, person, _Ask(f"end:{reminder}", f"Nobody answered: {planned.incident.summary}"))
+
+
+def _last_resort(planned: Plan, admins: list[Person]) -> list[Person]:
+    """Those who are not muted; if all are, they are told all the same, as nobody would know otherwise."""
+    return [admin for admin in admins if not admin.is_muted(planned.now)] or admins
 
 
 def _message_to(planned: Plan, person: Person, ask: _Ask) -> bool:
