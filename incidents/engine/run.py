@@ -1,6 +1,10 @@
 """One escalation's path through its policy. Pure: plain data in, plain data out, no clock and no database.
 
 A run is what an incident keeps from its first step on, as JSON: the rules as they were then, and where it stands.
+
+No rule is out of reach: those before it end after a day at the latest, or at once if nobody is in them. What can be
+wrong with a rule is that it reaches nobody, and its page says so. That LOW priority asks one level only is no such
+fault: the same policy serves HIGH, and whoever escalates a LOW incident goes on to the next level.
 """
 
 from dataclasses import dataclass

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from incidents.engine import run as runs
 
 POLICY = {
@@ -67,3 +70,24 @@ def test_the_admins_are_reminded_for_as_long_as_it_takes() -> None:
         run = step.run
         reminders.append((step.finished, step.minutes, run["reminder"]))
     assert reminders == [(True, 30, 1), (True, 30, 2), (True, 30, 3)]
+
+
+rules = st.builds(
+    lambda minutes, users: {"minutes": minutes, "users": users},
+    st.integers(1, 1440),
+    st.lists(st.integers(1, 5), max_size=3, unique=True),
+)
+
+
+@given(st.lists(rules, max_size=20), st.integers(1, 9), st.sampled_from([0, 60]))
+def test_every_rule_that_has_somebody_runs_in_every_round(
+    of_policy: list[dict[str, Any]], rounds: int, delay: int
+) -> None:
+    """There is no policy with a rule that can never run."""
+    run = runs.begin({"policy": "Any", "rounds": rounds, "delay": delay, "rules": of_policy}, 1, single_level=False)
+    asked = []
+    while not (step := runs.step(run)).finished:
+        asked += [(step.round, step.level)] if step.level else []
+        run = step.run
+    levels = [number for number, rule in enumerate(of_policy, start=1) if rule["users"]]
+    assert asked == [(round_, level) for round_ in range(1, rounds + 1) for level in levels]
