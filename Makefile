@@ -38,8 +38,8 @@ bench-pages: ## Measure lists, searches and details (ARGS="--incidents 1000000 -
 bench-live: ## How soon 200 open lists show what comes at 50/s, and what that costs
 	@bin/setup dev && exec $(PYTHON_BIN) -m benchmarks.open_pages $(ARGS)
 
-model: ## Compare the product with its model at length (MODEL_EXAMPLES=2000)
-	@bin/setup dev && exec $(ON_ENGINES) .venv/bin/pytest tests/model -m model $(ARGS)
+model: ## The product against its model and the API against its document, at length (MODEL_EXAMPLES, SCHEMA_EXAMPLES)
+	@bin/setup dev && exec $(ON_ENGINES) .venv/bin/pytest tests/model tests/rest/test_schema.py -m model $(ARGS)
 
 lock: ## Write requirements/*.txt anew from requirements/*.in
 	@bin/setup dev && .venv/bin/pip install --quiet --disable-pip-version-check uv
