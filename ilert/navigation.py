@@ -19,6 +19,8 @@ class Entry:
     """For the bottom bar of a phone, where five of them share 320 px."""
     icon: str
     shown: Callable[[HttpRequest], bool] = lambda request: True
+    second: bool = False
+    """On a phone it is in the menu, so that the bar keeps four and the menu itself."""
 
 
 def _is_admin(request: HttpRequest) -> bool:
@@ -34,9 +36,9 @@ ENTRIES = (
     Entry("policy-list", "Escalation policies", "Policies", "waypoints"),
     Entry("source-list", "Alert sources", "Sources", "plug-zap"),
     Entry("people", "People", "People", "users"),
-    Entry("audit-log", "Audit log", "Audit", "scroll-text", _is_admin),
-    Entry("system", "System", "System", "activity", _is_admin),
-    Entry("outbox", "Outbox", "Outbox", "mails", _outbox_shown),
+    Entry("audit-log", "Audit log", "Audit", "scroll-text", _is_admin, second=True),
+    Entry("system", "System", "System", "activity", _is_admin, second=True),
+    Entry("outbox", "Outbox", "Outbox", "mails", _outbox_shown, second=True),
 )
 
 
@@ -59,6 +61,7 @@ def _item(entry: Entry, request: HttpRequest) -> dict[str, Any] | None:
         "label": entry.label,
         "short": entry.short,
         "icon": entry.icon,
+        "second": entry.second,
         "current": request.path.startswith(url),
         "exact": request.path == url,
     }

@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,14 @@ PATHS = [
     "/profile/quiet-times",
     "/people/unreachable",
     "/profile/api-keys",
+    "/people/",
+    "/people/1/",
+    "/people/1/edit",
+    "/people/invite",
+    "/teams/new",
+    "/audit-log",
+    "/sessions/",
+    "/accounts/2fa/",
     "/profile/contact-methods/2/verify",
     "/profile/contact-methods/add/email",
     "/profile/contact-methods/add/ntfy",
@@ -49,7 +58,13 @@ PATHS = [
     "/accounts/password/change/",
     "/nowhere",
 ]
-SIGNED_OUT = ["/accounts/login/", "/accounts/password/reset/", "/i/not-a-token", "/contact-methods/confirm/not-a-token"]
+SIGNED_OUT = [
+    "/accounts/login/",
+    "/accounts/password/reset/",
+    "/i/not-a-token",
+    "/invitation/not-a-token",
+    "/contact-methods/confirm/not-a-token",
+]
 # For a person to look at: SHOTS=some/folder keeps a picture of every page.
 SHOTS = os.environ.get("SHOTS")
 
@@ -117,6 +132,27 @@ def test_no_page_scrolls_sideways_at_320_px(
     page = context.new_page()
     page.goto(f"{installation.url}{path}")
     assert page.evaluate("document.documentElement.scrollWidth") == 320
+    context.close()
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_the_bar_of_a_phone_has_room_for_its_words(
+    installation: Installation, browser: Browser, session: str, width: int
+) -> None:
+    """What an admin has beside the four that everybody has is in the menu."""
+    context = browser.new_context(storage_state=json.loads(session), viewport={"width": width, "height": 640})
+    page = context.new_page()
+    page.goto(f"{installation.url}/incidents/")
+    words = page.locator(".nav-link .nav-short >> visible=true")
+    assert words.all_inner_texts() == ["Incidents", "Policies", "Sources", "People", "You"]
+    boxes = [box for word in words.all() if (box := word.bounding_box())]
+    assert all(left["x"] + left["width"] + 3 < right["x"] for left, right in pairwise(boxes))
+    page.get_by_role("button", name="You").click()
+    page.wait_for_timeout(300)
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / f"menu-{width}.png")
+    page.locator(".user-menu").get_by_role("link", name="Audit log").click()
+    page.wait_for_url("**/audit-log")
     context.close()
 
 
