@@ -221,7 +221,7 @@ def test_sources_and_policies_are_given_to_a_team(as_alice: Client, alice: User,
     )  # fmt: skip
     as_alice.post(
         reverse("policy-edit", args=[policy.pk]),
-        {"name": "Night", "team": team.pk, "rules-TOTAL_FORMS": 1, "rules-INITIAL_FORMS": 0,
+        {"name": "Night", "team": team.pk, "delay_minutes": 0, "rules-TOTAL_FORMS": 1, "rules-INITIAL_FORMS": 0,
          "rules-0-escalation_timeout": 5, "rules-0-users": [alice.pk]},
     )  # fmt: skip
 
