@@ -74,11 +74,17 @@ class InviteForm(forms.Form):
 class PersonForm(InviteForm):
     """What an admin may change of a person."""
 
+    move = forms.BooleanField(
+        label="Change their contact method with the old address, too",
+        required=False,
+        help_text="Unless the address is your own, they have to confirm it before incidents are told there.",
+    )
+
     def __init__(self, *args: Any, person: User, **options: Any) -> None:
         self.person = person
-        options["initial"] = {"email": person.email, "name": person.name, "role": person.role}
+        options["initial"] = {"email": person.email, "name": person.name, "role": person.role, "move": True}
         super().__init__(*args, **options)
-        self.fields["email"].help_text = "What they sign in with. Their contact methods stay as they are."
+        self.fields["email"].help_text = "What they sign in with."
 
     def clean_email(self) -> str:
         email: str = User.objects.normalize_email(self.cleaned_data["email"])

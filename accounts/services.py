@@ -8,7 +8,7 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.models import Role, Team, User
-from accounts.signals import email_proven
+from accounts.signals import email_moved, email_proven
 
 
 @transaction.atomic
@@ -52,12 +52,21 @@ def invite(email: str, name: str, role: str) -> User:
 
 @transaction.atomic
 def update_person(person: User, *, name: str, email: str, role: str) -> None:
-    """Change what an admin may change of a person. LastAdmin when nobody would be left to set things up."""
+    """Change what an admin may change of a person. LastAdmin when nobody would be left to set things up.
+
+    How they are reached stays as it is; `move_email` changes that.
+    """
     if role != Role.ADMIN and is_last_admin(person):
         raise LastAdmin
     with audit.changing(person):
         person.name, person.email, person.role = name, email, role
         person.save(update_fields=["name", "email", "role"])
+
+
+def move_email(person: User, old_email: str) -> None:
+    """Let what reached `person` at their old address reach them at the one they have now."""
+    if person.email.lower() != old_email.lower():
+        email_moved.send(User, person=person, old_email=old_email)
 
 
 def update_profile(person: User) -> None:

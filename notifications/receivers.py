@@ -6,7 +6,7 @@ from django.db.models.signals import post_save
 from django.dispatch import receiver
 
 from accounts.models import User
-from accounts.signals import email_proven
+from accounts.signals import email_moved, email_proven
 from ilert.common.clock import database_now
 from notifications import services
 
@@ -22,3 +22,8 @@ def make_reachable(instance: User, created: bool, raw: bool, **_: Any) -> None:
 @receiver(email_proven)
 def confirm_email(person: User, **_: Any) -> None:
     services.confirm_email(person, database_now())
+
+
+@receiver(email_moved)
+def move_email(person: User, old_email: str, **_: Any) -> None:
+    services.move_email_methods(person, old_email, database_now())

@@ -76,19 +76,37 @@ def confirm_email(user: User, now: datetime) -> None:
 
 
 @transaction.atomic
+def move_email_methods(person: User, old_email: str, now: datetime) -> None:
+    """Let the methods with the old address of `person` have the new one.
+
+    Somebody else who typed it may have mistyped it, so that it has to be confirmed then. What waits for the old
+    address is not sent to one that is not confirmed.
+    """
+    is_own = audit.current_actor() == person
+    for method in ContactMethod.objects.filter(user=person, channel="email"):
+        if method.address.lower() != old_email.lower():
+            continue
+        with audit.changing(method):
+            method.address = person.email
+            method.verified_at = method.verified_at if is_own else None
+            method.save(update_fields=["address", "verified_at"])
+        if not is_own:
+            _cancel(method, "The address was changed, and the new one is not confirmed.", now)
+
+
+@transaction.atomic
 def delete_contact_method(method: ContactMethod) -> None:
     """Remove a way to reach its owner. Messages to it that are not finished are cancelled, and say why."""
-    Notification.objects.filter(
-        contact_method=method, state__in=[Notification.State.PLANNED, Notification.State.SENDING]
-    ).update(
-        state=Notification.State.CANCELLED,
-        due_at=None,
-        lease_until=None,
-        finished_at=timezone.now(),
-        answer="The contact method was removed.",
-    )
+    _cancel(method, "The contact method was removed.", timezone.now())
     with audit.deleting(method):
         method.delete()
+
+
+def _cancel(method: ContactMethod, why: str, now: datetime) -> None:
+    open_states = [Notification.State.PLANNED, Notification.State.SENDING]
+    Notification.objects.filter(contact_method=method, state__in=open_states).update(
+        state=Notification.State.CANCELLED, due_at=None, lease_until=None, finished_at=now, answer=why
+    )
 
 
 def send_test(method: ContactMethod) -> TestResult:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
@@ -85,8 +86,12 @@ def person_edit(request: SignedInRequest, pk: int) -> HttpResponse:
     person = get_object_or_404(User, pk=pk)
     form = PersonForm(request.POST or None, person=person)
     if request.method == "POST" and form.is_valid():
+        old_email, move = person.email, form.cleaned_data.pop("move")
         try:
-            services.update_person(person, **form.cleaned_data)
+            with transaction.atomic():
+                services.update_person(person, **form.cleaned_data)
+                if move:
+                    services.move_email(person, old_email)
         except services.LastAdmin as refused:
             form.add_error("role", str(refused))
         else:

@@ -56,6 +56,11 @@ class Cast:
         self.team = Team.objects.create(name="Blue")
         self.key, _ = create_api_key(bob, "Bob's", NOW)
 
+    def move_email(self) -> None:
+        User.objects.filter(pk=self.invited.pk).update(email="new@example.org")
+        self.invited.refresh_from_db()
+        accounts.services.move_email(self.invited, "eve@example.org")
+
     def update_policy(self) -> None:
         oncall.services.update_policy(
             self.policy, name="Night", rules=[RuleData(5, [self.bob.pk])], repeating=True, frequency=2
@@ -85,6 +90,11 @@ WRITES: dict[str, tuple[Callable[[Cast], Any], list[str]]] = {
     "accounts.update_person": (
         lambda cast: accounts.services.update_person(cast.bob, name="B", email="b@example.org", role="admin"),
         [PERSON],
+    ),
+    "accounts.move_email": (Cast.move_email, [METHOD]),
+    "notifications.move_email_methods": (
+        lambda cast: notifications.services.move_email_methods(cast.invited, cast.invited.email, NOW),
+        [METHOD],
     ),
     "accounts.update_profile": (lambda cast: accounts.services.update_profile(cast.bob), [PERSON]),
     "accounts.set_person_active": (lambda cast: accounts.services.set_person_active(cast.bob, False), [PERSON]),

@@ -178,3 +178,48 @@ class TestPages:
         assert client.post(link[0]).status_code == 404
         method.refresh_from_db()
         assert method.verified_at is None
+
+
+class TestAnotherAddress:
+    """An admin gives somebody another e-mail address."""
+
+    def edit(self, client: Client, person: User, email: str, **more: str) -> None:
+        data = {"name": person.name, "email": email, "role": person.role} | more
+        assert client.post(reverse("person-edit", args=[person.pk]), data).status_code == 302
+
+    def test_moves_the_method_which_has_to_be_confirmed(
+        self, as_alice: Client, bob: User, method: ContactMethod
+    ) -> None:
+        assert 'name="move" id="id_move" checked' in " ".join(
+            as_alice.get(reverse("person-edit", args=[bob.pk])).content.decode().split()
+        ).replace('aria-describedby="id_move_helptext" ', "")
+        self.edit(as_alice, bob, "robert@example.org", move="on")
+        moved = bob.contact_methods.exclude(pk=method.pk).get()
+        assert (moved.address, moved.verified_at) == ("robert@example.org", None)
+        method.refresh_from_db()
+        assert method.address == "bob@home.example"
+
+    def test_leaves_it_when_told_so(self, as_alice: Client, bob: User) -> None:
+        self.edit(as_alice, bob, "robert@example.org")
+        kept = bob.contact_methods.get()
+        assert kept.address == "bob@example.org"
+        assert kept.verified_at
+
+    def test_nothing_changes_with_the_same_address(self, as_alice: Client, bob: User) -> None:
+        self.edit(as_alice, bob, "bob@example.org", move="on")
+        assert bob.contact_methods.get().verified_at
+
+    def test_ones_own_stays_confirmed(self, as_alice: Client, alice: User) -> None:
+        self.edit(as_alice, alice, "alicia@example.org", move="on")
+        moved = alice.contact_methods.get()
+        assert moved.address == "alicia@example.org"
+        assert moved.verified_at
+
+    def test_what_waits_for_the_old_address_is_not_sent_to_the_new_one(
+        self, as_alice: Client, bob: User, alice: User, source: AlertSource
+    ) -> None:
+        other = User.objects.create_user("dora@example.org", "dora-password", name="Dora", role="admin")
+        ask(source)
+        as_alice.force_login(other)
+        self.edit(as_alice, alice, "alicia@example.org", move="on")
+        assert Notification.objects.get(user=alice).state == "cancelled"
