@@ -14,8 +14,8 @@ help: ## List the targets
 up: ## Run everything here; prints the address, Ctrl-C stops it (PORT=8001 make up for another port)
 	@bin/setup runtime && exec $(PYTHON_BIN) manage.py up
 
-test: ## Run the tests on PostgreSQL and Valkey of their own
-	@bin/setup dev && exec $(ON_ENGINES) .venv/bin/pytest $(ARGS)
+test: ## Run the tests on PostgreSQL and Valkey of their own, two at a time (ARGS="-n0 …" for one)
+	@bin/setup dev && exec $(ON_ENGINES) .venv/bin/pytest -n 2 --dist loadgroup $(ARGS)
 
 check: ## Format, lint, types, import contract, templates, migrations, deployment checks
 	@bin/setup dev && exec $(ON_ENGINES) bin/check

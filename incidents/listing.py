@@ -13,7 +13,7 @@ from accounts.models import User
 from ilert.common.text import clean, number
 from incidents.models import Incident, Priority, Scope, Status
 from incidents.moments import reported_before, reported_from
-from incidents.search import EVERYWHERE, matching
+from incidents.search import matching
 
 TABS = {
     "open": ("Open", (Status.PENDING, Status.ACCEPTED)),
@@ -25,6 +25,8 @@ TABS = {
 MAX_WORDS = 200
 # As many as are searched through one by one in some milliseconds.
 NEAR = 10_000
+# … and in a tenth of a second.
+WIDE = 100_000
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,8 @@ class Filters:
     def on_tab(self, tab: str) -> "Filters":
         return replace(self, tab=tab)
 
-    def incidents(self, ids: range = EVERYWHERE) -> QuerySet[Incident]:
-        """Return the incidents they leave, in no order. Words are searched for among those with `ids`."""
+    def incidents(self, ids: range | None = None) -> QuerySet[Incident]:
+        """Return the incidents they leave, in no order. Words are searched for among those with `ids` if given."""
         found = self.before_search()
         return found.filter(matching(self.words, ids)) if self.words else found
 

@@ -198,8 +198,11 @@ class Incident(models.Model):
             # primary key serves the rest: nearly all are resolved, and times grow with ids (incidents/moments.py).
             models.Index(fields=["alert_source", "-id"], name="incidents_by_source"),
             models.Index(fields=["escalation_policy", "-id"], name="incidents_by_policy"),
+            # With the other filters, as they mostly come on top of "mine"; it costs nothing until somebody accepts.
             models.Index(
-                fields=["responder", "-id"], condition=Q(responder__isnull=False), name="incidents_by_responder"
+                fields=["responder", "-id", "alert_source", "escalation_policy", "priority"],
+                condition=Q(responder__isnull=False),
+                name="incidents_mine",
             ),
             models.Index(fields=["-id"], condition=Q(status__lt=Status.RESOLVED), name="incidents_open"),
             models.Index(fields=["-id"], condition=Q(priority=Priority.LOW), name="incidents_low"),

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from ilert.common.text import number
 from ilert.templatetags.ui import relative
-from incidents.listing import NEAR, Filters
+from incidents.listing import NEAR, WIDE, Filters
 from incidents.models import Incident, Priority, Status
 
 PAGE_SIZE = 50
@@ -84,14 +84,25 @@ def _searched(filters: Filters, older: Q, limit: int) -> list[Row]:
     The planner has to choose between walking back from the newest and the index of words, by statistics that know
     nothing of words that never occur together. Where it is wrong it walks through everything.
     """
-    newest = filters.before_search().filter(older).order_by("-pk").values_list("pk", flat=True).first()
-    if newest is None:
+    among = filters.before_search().filter(older).values_list("pk", flat=True)
+    ends = among.order_by("-pk")[:1].union(among.order_by("pk")[:1], all=True)
+    if not ends:
         return []
-    near = _newest(filters.incidents(range(newest - NEAR, newest + 1)), older, limit)
-    if len(near) == limit:
-        return near
+    newest, oldest = max(ends), min(ends)
+    near: list[Row] = []
+    for size in (NEAR, WIDE):
+        if size == WIDE and newest - oldest > WIDE and _expected(near, WIDE) < limit:
+            break
+        near = _newest(filters.incidents(range(newest - size, newest + 1)), older, limit)
+        if len(near) == limit or newest - oldest <= size:
+            return near
     # What is no column cannot be walked along.
     return rows_of(filters.incidents().filter(older).order_by((F("pk") + 0).desc()), limit)
+
+
+def _expected(near: list[Row], size: int) -> float:
+    """Return how many may be found among `size` incidents if they are like the nearest, on the safe side."""
+    return len(near) * size / NEAR / 1.5
 
 
 def rows_of(incidents: QuerySet[Incident], limit: int) -> list[Row]:

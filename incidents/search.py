@@ -42,25 +42,28 @@ ORDER BY incident.id LIMIT %s
 ON CONFLICT DO NOTHING
 """  # noqa: S608  # nosec B608: constants of this module
 _FOUND: LiteralString = """"incidents_incident"."id" IN (
+    SELECT incident_id FROM incidents_searchentry WHERE document @@ to_tsquery('simple', %s)
+"""
+# Among a few the index of all words is slower than reading them, and what is no column cannot be looked up there.
+_FOUND_AMONG: LiteralString = """"incidents_incident"."id" IN (
     SELECT incident_id FROM incidents_searchentry
-    WHERE document @@ to_tsquery('simple', %s) AND incident_id BETWEEN %s AND %s
+    WHERE COALESCE(document, '') @@ to_tsquery('simple', %s) AND incident_id BETWEEN %s AND %s
 """
 _NUMBERED: LiteralString = "UNION ALL SELECT %s::bigint"
-EVERYWHERE = range(1 << 62)
 
 
-def matching(words: str, ids: range = EVERYWHERE) -> Q:
+def matching(words: str, ids: range | None = None) -> Q:
     """Return the condition for incidents that `words` find: by their text, or a single number by their own number.
 
-    What `DOCUMENT` does to the text is done to the words: "web-1" finds "web" directly followed by "1…". Texts of other
-    incidents than those with `ids` are not looked at.
+    What `DOCUMENT` does to the text is done to the words: "web-1" finds "web" directly followed by "1…". With `ids`
+    only the texts of these incidents are looked at, one by one.
     """
     terms = [term for word in words.split()[:MAX_WORDS] if (term := _term(word))]
     if not terms:
         return Q(pk__in=[])
     number = _NUMBER.fullmatch(words.strip())
-    parameters = [" & ".join(terms), ids.start, ids.stop - 1, *([int(number[1])] if number else ())]
-    statement = _FOUND + (_NUMBERED if number else "") + ")"
+    parameters = [" & ".join(terms), *((ids.start, ids.stop - 1) if ids else ()), *([int(number[1])] if number else ())]
+    statement = (_FOUND_AMONG if ids else _FOUND) + (_NUMBERED if number else "") + ")"
     return Q(RawSQL(statement, parameters, output_field=BooleanField()))  # noqa: S611  # nosec B611: parameters only
 
 

@@ -58,6 +58,7 @@ def test_no_list_goes_through_what_it_does_not_show(
     rare: dict[str, int], alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rows, "NEAR", 100)
+    monkeypatch.setattr(rows, "WIDE", 200)
     fifth = Incident.objects.order_by("pk")[5].reported_at
     slow = {}
     for tab, query in product(TABS, FILTERS):
@@ -73,6 +74,7 @@ def test_words_that_never_meet_are_found_out_by_the_index(
 ) -> None:
     """Each is in many incidents, so that the planner expects to come across both by walking."""
     monkeypatch.setattr(rows, "NEAR", 100)
+    monkeypatch.setattr(rows, "WIDE", 200)
     *_, last = asked(Filters(tab="all", words="replication certificate"))
     assert "incidents_search" in json.dumps(plan(last))
 
