@@ -20,8 +20,8 @@ test: ## Run the tests on PostgreSQL and Valkey of their own, two at a time (ARG
 check: ## Format, lint, types, import contract, templates, migrations, deployment checks
 	@bin/setup dev && exec $(ON_ENGINES) bin/check
 
-e2e: ## Run the browser tests in real Chromium
-	@bin/setup dev && exec $(ON_ENGINES) .venv/bin/pytest tests/e2e -m e2e $(ARGS)
+e2e: ## Run the browser tests in real Chromium, two files at a time
+	@bin/setup dev && exec $(ON_ENGINES) .venv/bin/pytest tests/e2e -m e2e -n 2 --dist loadfile $(ARGS)
 
 faults: ## Kill real processes and see what is left
 	@bin/setup dev && exec .venv/bin/pytest tests/faults -m faults $(ARGS)

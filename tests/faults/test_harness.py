@@ -13,6 +13,7 @@ from tests.faults.harness.havoc import KINDS, POSTGRES, VALKEY, Plan, schedule
 from tests.faults.harness.load import Rates
 from tests.faults.harness.runs import Options
 from tests.faults.harness.sinks import Arrival
+from tests.faults.house import LONG
 
 SLOW = Rates(events=100, openings=5)
 
@@ -23,6 +24,7 @@ def _run(run: Callable[[Options], Awaitable[list[figures.Line]]], options: Optio
 
 
 @pytest.mark.faults
+@pytest.mark.skipif(not LONG, reason="its bounds are those of a machine that does nothing else: ILERT_FAULTS=long")
 def test_load_without_faults_is_neither_late_nor_repeated() -> None:
     _run(runs.storm, Options(seconds=30, plan=Plan(30), rates=SLOW))
 
@@ -48,6 +50,7 @@ def test_hanging_mail_server_delays_nobody_else() -> None:
 
 
 @pytest.mark.faults
+@pytest.mark.skipif(not LONG, reason="takes minutes, as bundles have pauses between them: ILERT_FAULTS=long")
 def test_a_flood_for_one_person_is_a_few_messages_that_name_everything() -> None:
     _run(runs.flood, Options(seconds=180, flood=2000))
 
