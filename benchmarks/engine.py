@@ -1,6 +1,6 @@
-"""How long many steps that fall due in one moment take, with a real ticker and real workers.
+"""How long many steps that fall due in the same second take, with a real ticker and real workers.
 
-    python -m benchmarks.engine [--due 10000] [--processes 4] [--no-ticker]
+    python -m benchmarks.engine [--due 10000] [--within 1] [--processes 4]
 
 Runs on the database of DATABASE_URL, which `manage.py seed_incidents` has filled; nobody real is told anything.
 """
@@ -22,8 +22,10 @@ django.setup()
 
 from django.db import connection  # noqa: E402
 
+from ilert.common import bulk  # noqa: E402
 from ilert.common.clock import database_now  # noqa: E402
-from incidents.models import Incident, Status  # noqa: E402
+from incidents.models import TIMELINE_SEQUENCE, Incident, LogEntry, Status  # noqa: E402
+from incidents.timeline import Kind  # noqa: E402
 
 _LEAD = timedelta(seconds=4)
 _LIMIT = 120.0
@@ -32,6 +34,7 @@ _LIMIT = 120.0
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--due", type=int, default=10_000)
+    parser.add_argument("--within", type=float, default=1.0, help="seconds in which they fall due, 0: in one moment")
     parser.add_argument("--processes", type=int, default=4, help="of the worker's pool")
     parser.add_argument("--idle", type=int, default=0, help="instead: measure that many seconds without work")
     arguments = parser.parse_args()
@@ -40,7 +43,7 @@ def main() -> int:
         time.sleep(6)
         if arguments.idle:
             return _idle(running, arguments.idle)
-        return _storm(arguments.due)
+        return _storm(arguments.due, timedelta(seconds=arguments.within))
 
 
 def _start(stack: ExitStack, processes: int) -> dict[str, subprocess.Popen[bytes]]:
@@ -54,41 +57,77 @@ def _start(stack: ExitStack, processes: int) -> dict[str, subprocess.Popen[bytes
     return running
 
 
-def _storm(count: int) -> int:
-    due_at = _make_due(count)
-    time.sleep(max(0.0, (due_at - database_now()).total_seconds() - 0.1))
-    done: list[tuple[float, int]] = []
+def _storm(count: int, spread: timedelta) -> int:
+    after = _last_entry()
+    due = _make_due(count, spread)
+    first, last = min(due.values()), max(due.values())
+    time.sleep(max(0.0, (first - database_now()).total_seconds() - 0.1))
+    # When a batch began, which is what its rows say, and when they were there for the senders.
+    there: dict[datetime, datetime] = {}
     while True:
-        now, left = _left(due_at)
-        done.append(((now - due_at).total_seconds(), count - left))
-        if not left or done[-1][0] > _LIMIT:
+        now, batches, left = _look(after, first, last)
+        there |= {began: there.get(began, now) for began in batches}
+        if not left or (now - last).total_seconds() > _LIMIT:
             break
         # Looking costs milliseconds: more often, and what looks takes a quarter of a core from what it looks at.
-        time.sleep(0.1)
-    shares = {share: next((at for at, steps in done if steps >= count * share), None) for share in (0.01, 0.5, 0.99, 1)}
-    print(f"{count} steps due in one moment, {Incident.objects.count()} incidents stored; rows for the senders after")
-    print("  " + ", ".join(f"{share:.0%}: {at:.2f} s" if at else f"{share:.0%}: never" for share, at in shares.items()))
+        time.sleep(0.05)
+    began = _began(after)
+    claimed = [(began[pk] - at).total_seconds() for pk, at in due.items() if pk in began]
+    handed = [(there[began[pk]] - at).total_seconds() for pk, at in due.items() if pk in began]
+    print(f"{count} steps due within {spread.total_seconds():g} s, {Incident.objects.count()} incidents stored")
+    took = (max(there.values()) - first).total_seconds()
+    print(f"  taken {len(began)}, the last of them {took:.2f} s after the first was due")
+    print(f"  claimed after its due time: {_shares(claimed)}")
+    print(f"  rows for the senders after its due time: {_shares(handed)}")
     return 0
 
 
-def _make_due(count: int) -> datetime:
-    due_at = database_now() + _LEAD + timedelta(seconds=count / 5000)
-    waiting = Incident.objects.filter(status=Status.PENDING, next_escalation_at__gt=due_at + timedelta(hours=1))
+def _shares(lateness: list[float]) -> str:
+    ordered = sorted(lateness)
+    return ", ".join(
+        f"{name} {ordered[min(len(ordered) - 1, int(len(ordered) * share))]:.2f} s"
+        for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
+    )
+
+
+def _make_due(count: int, spread: timedelta) -> dict[int, datetime]:
+    """Let steps fall due one after the other within `spread`. Returns when each incident's is."""
+    begin = database_now() + _LEAD + timedelta(seconds=count / 5000)
+    waiting = Incident.objects.filter(status=Status.PENDING, next_escalation_at__gt=begin + timedelta(hours=1))
     chosen = list(waiting.order_by("-pk").values_list("pk", flat=True)[:count])
     if len(chosen) < count:
         raise SystemExit(f"Only {len(chosen)} pending incidents are left: seed more with --open.")
-    Incident.objects.filter(pk__in=chosen).update(next_escalation_at=due_at)
-    return due_at
+    due = {pk: begin + spread * (place / count) for place, pk in enumerate(chosen)}
+    bulk.execute(
+        "UPDATE incidents_incident AS incident SET next_escalation_at = due.at "
+        "FROM unnest(%(ids)b::bigint[], %(times)b::timestamptz[]) AS due (id, at) WHERE incident.id = due.id",
+        {"ids": list(due), "times": list(due.values())},
+    )
+    return due
 
 
-def _left(due_at: datetime) -> tuple[datetime, int]:
+def _last_entry() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval(%s)", [TIMELINE_SEQUENCE])
+        return int(cursor.fetchone()[0])
+
+
+def _look(after: int, first: datetime, last: datetime) -> tuple[datetime, list[datetime], int]:
+    """Return the time, when each batch began whose rows are there, and how many steps are still due."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT clock_timestamp(), (SELECT count(*) FROM incidents_incident WHERE next_escalation_at = %s)",
-            [due_at],
+            "SELECT (SELECT count(*) FROM incidents_incident WHERE next_escalation_at BETWEEN %s AND %s), "
+            "(SELECT array_agg(DISTINCT created_at) FROM incidents_logentry WHERE id > %s AND kind = %s), "
+            "clock_timestamp()",
+            [first, last, after, Kind.NOTIFIED],
         )
-        row: tuple[datetime, int] = cursor.fetchone()
-    return row
+        left, batches, now = cursor.fetchone()
+    return now, batches or [], left
+
+
+def _began(after: int) -> dict[int, datetime]:
+    entries = LogEntry.objects.filter(pk__gt=after, kind=Kind.NOTIFIED)
+    return dict(entries.order_by("-pk").values_list("incident_id", "created_at"))
 
 
 def _idle(running: dict[str, subprocess.Popen[bytes]], seconds: int) -> int:

@@ -257,4 +257,4 @@ def _resolve_notice(incident: Incident, method: ContactMethod, by: str, now: dat
         urgent=False,
         notice=True,
     )
-    return outbox.plan(f"incident:{incident.pk}:resolved:{method.pk}", method, content, now, now)
+    return outbox.plan(f"incident:{incident.pk}:resolved:{method.pk}", outbox.Recipient.of(method), content, now, now)

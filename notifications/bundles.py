@@ -134,7 +134,7 @@ def _open_carrier(lane: Lane) -> Notification | None:
 def _new_carrier(lane: Lane, due_at: datetime, now: datetime) -> Notification:
     method = ContactMethod.objects.select_related("user").get(pk=lane.method_id)
     content = outbox.Content(title="Several incidents", text="", urgent=lane.urgent, notice=lane.notice)
-    carrier = outbox.plan(f"bundle:{uuid.uuid4()}", method, content, due_at, now)
+    carrier = outbox.plan(f"bundle:{uuid.uuid4()}", outbox.Recipient.of(method), content, due_at, now)
     carrier.member_count = 1
     carrier.save(force_insert=True)
     return carrier

@@ -39,18 +39,41 @@ class Content:
     notice: bool = False
 
 
-def plan(dedupe_key: str, method: ContactMethod, content: Content, due_at: datetime, now: datetime) -> Notification:
-    """Return an unsaved message to `method`. The same `dedupe_key` always gives the same id."""
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A contact method as the outbox writes it down, worked out once for all that is planned to it."""
+
+    user_id: int
+    user_name: str
+    contact_method_id: int
+    provider_id: str
+    channel: str
+    target: str
+
+    @classmethod
+    def of(cls, method: ContactMethod) -> "Recipient":
+        return cls(
+            user_id=method.user_id,
+            user_name=str(method.user),
+            contact_method_id=method.pk,
+            provider_id=method.channel_type.provider(method.address),
+            channel=method.channel,
+            target=method.description,
+        )
+
+
+def plan(dedupe_key: str, to: Recipient, content: Content, due_at: datetime, now: datetime) -> Notification:
+    """Return an unsaved message. The same `dedupe_key` always gives the same id."""
     return bulk.row(
         Notification,
         id=uuid.uuid5(_NAMESPACE, dedupe_key),
         dedupe_key=dedupe_key,
-        user_id=method.user_id,
-        user_name=str(method.user),
-        contact_method_id=method.pk,
-        provider_id=method.channel_type.provider(method.address),
-        channel=method.channel,
-        target=method.description,
+        user_id=to.user_id,
+        user_name=to.user_name,
+        contact_method_id=to.contact_method_id,
+        provider_id=to.provider_id,
+        channel=to.channel,
+        target=to.target,
         title=content.title,
         text=content.text,
         urgent=content.urgent,

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 
 from django.db import connection, models
 from django.db.models import Field, Model
+from django.db.models.base import ModelState
 from psycopg import Connection, Cursor
 
 Row = TypeVar("Row", bound=Model)
@@ -35,11 +36,18 @@ def execute(statement: str, parameters: dict[str, Any]) -> None:
 
 
 def row(model: type[Row], **values: Any) -> Row:
-    """Return an unsaved row, as `model(**values)` does in five times the time. Foreign keys are given as ids.
+    """Return an unsaved row, as `model(**values)` does in ten times the time. Foreign keys are given as ids.
 
     Fields that are not named have their defaults as they were at the first call: name those whose default is a clock.
+    Raises TypeError for a name that is no field's. The signals of Django's own constructor are not sent.
     """
-    return model(*(_defaults(model) | values).values())
+    defaults = _defaults(model)
+    fields = defaults | values
+    if len(fields) > len(defaults):
+        raise TypeError(f"{model.__name__} has no field {', '.join(sorted(fields.keys() - defaults.keys()))}.")
+    made = model.__new__(model)
+    vars(made).update(fields, _state=ModelState())
+    return made
 
 
 @cache

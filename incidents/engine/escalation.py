@@ -146,11 +146,12 @@ def _admins() -> list[steps.Person]:
 
 
 def _person(user: User) -> steps.Person:
-    rules: dict[str, list[NotificationRule]] = {}
+    ways: dict[str, list[steps.Way]] = {}
     for rule in user.notification_rules.all():
         rule.contact_method.user = user
-        rules.setdefault(rule.priority, []).append(rule)
-    return steps.Person(str(user), rules, user.quiet_hours, user.muted_until)
+        way = steps.Way(rule.pk, timedelta(minutes=rule.delay_minutes), outbox.Recipient.of(rule.contact_method))
+        ways.setdefault(rule.priority, []).append(way)
+    return steps.Person(str(user), ways, user.quiet_hours, user.muted_until)
 
 
 def _active() -> "QuerySet[User]":

@@ -9,19 +9,28 @@ from incidents.engine import run as runs
 from incidents.models import Incident, LogEntry, Priority
 from incidents.timeline import Kind, entry
 from notifications import outbox
-from notifications.models import Notification, NotificationRule
+from notifications.models import Notification
 
 VERY_LATE = timedelta(minutes=2)
 # A step that our own fault keeps from being taken is tried again: the fault may be mended by then.
 TRY_AGAIN = timedelta(minutes=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A notification rule of a person's: where a message goes, and how long after the person is asked."""
+
+    rule_id: int
+    delay: timedelta
+    to: outbox.Recipient
+
+
 @dataclass(frozen=True)
 class Person:
-    """Somebody who may have to be told, with the rules that say how, by priority."""
+    """Somebody who may have to be told, with the ways that a message takes, by priority."""
 
     name: str
-    rules: dict[str, list[NotificationRule]]
+    ways: dict[str, list[Way]]
     quiet_hours: QuietHours | None = None
     muted_until: datetime | None = None
 
@@ -161,18 +170,18 @@ def _last_resort(planned: Plan, admins: list[Person]) -> list[Person]:
 
 
 def _message_to(planned: Plan, person: Person, ask: _Ask) -> bool:
-    """Plan one message for each of the person's rules of the incident's priority. Returns whether there is any."""
-    rules = person.rules.get(planned.incident.priority, [])
-    if not rules:
+    """Plan one message for each of the person's ways for the incident's priority. Returns whether there is any."""
+    ways = person.ways.get(planned.incident.priority, [])
+    if not ways:
         planned.say(Kind.UNREACHABLE, people=person.name)
-    for rule in rules:
-        notification = _message(planned, person, rule, ask)
+    for way in ways:
+        notification = _message(planned, person, way, ask)
         planned.notifications.append(notification)
         planned.say(ask.kind, notification=notification)
-    return bool(rules)
+    return bool(ways)
 
 
-def _message(planned: Plan, person: Person, rule: NotificationRule, ask: _Ask) -> Notification:
+def _message(planned: Plan, person: Person, way: Way, ask: _Ask) -> Notification:
     incident = planned.incident
     content = outbox.Content(
         title=f"{ask.title} [{incident.alert_source.name}]",
@@ -180,9 +189,9 @@ def _message(planned: Plan, person: Person, rule: NotificationRule, ask: _Ask) -
         urgent=incident.priority == Priority.HIGH,
     )
     return outbox.plan(
-        f"incident:{incident.pk}:{incident.priority}:{planned.run['number']}:{ask.place}:{rule.user_id}:{rule.pk}",
-        rule.contact_method,
+        f"incident:{incident.pk}:{incident.priority}:{planned.run['number']}:{ask.place}:{way.to.user_id}:{way.rule_id}",
+        way.to,
         content,
-        person.waits_until(planned.due_at + timedelta(minutes=rule.delay_minutes), incident.priority),
+        person.waits_until(planned.due_at + way.delay, incident.priority),
         planned.now,
     )

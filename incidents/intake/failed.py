@@ -86,7 +86,12 @@ def tell_admins(source: AlertSource, fault: str, now: datetime) -> None:
         urgent=True,
     )
     key = f"{about}{now:%Y%m%d%H%M}"
-    outbox.insert([outbox.plan(f"{key}:{method.pk}", method, content, now, now) for method in methods.distinct()])
+    outbox.insert(
+        [
+            outbox.plan(f"{key}:{method.pk}", outbox.Recipient.of(method), content, now, now)
+            for method in methods.distinct()
+        ]
+    )
 
 
 def waiting_sentence(fault: str) -> str:

@@ -69,9 +69,7 @@ def _tell_admins(source: AlertSource, reason: str, now: datetime) -> None:
         urgent=False,
         notice=True,
     )
+    key = f"rejected:{source.pk}:{hour:%Y%m%d%H}"
     outbox.insert(
-        [
-            outbox.plan(f"rejected:{source.pk}:{hour:%Y%m%d%H}:{rule.pk}", rule.contact_method, content, now, now)
-            for rule in rules
-        ]
+        [outbox.plan(f"{key}:{rule.pk}", outbox.Recipient.of(rule.contact_method), content, now, now) for rule in rules]
     )

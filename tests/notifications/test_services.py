@@ -24,7 +24,7 @@ NOW = dt.datetime(2026, 3, 1, 3, 0, tzinfo=dt.UTC)
 
 
 def plan(method: ContactMethod, key: str) -> Notification:
-    notification = outbox.plan(key, method, outbox.Content("Disk full", "", True), NOW, NOW)
+    notification = outbox.plan(key, outbox.Recipient.of(method), outbox.Content("Disk full", "", True), NOW, NOW)
     outbox.insert([notification])
     return notification
 
