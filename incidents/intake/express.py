@@ -32,7 +32,7 @@ class Express:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def admit(self, method: bytes, target: bytes, headers: Iterable[Header]) -> "Parcel | None":
+    def admit(self, method: bytes, target: bytes, headers: Iterable[Header]) -> "Parcel | Refused | None":
         """Return what takes the body that is to come, or None if this request goes the long way.
 
         `headers` have names in lower case.
@@ -42,14 +42,14 @@ class Express:
         return self._parcel(source, headers) if source else None
 
     def _source(self, slug: str, key: str) -> AlertSource | None:
-        """Return the source of a key, if it takes what is posted to `slug`, and now."""
+        """Return the source of a key, if it takes what is posted to `slug`."""
         source = self._desk.known(key)
-        if source is None or self._desk.refusal(source) or not source.active:
+        if source is None or not source.active:
             return None
         integration = source.integration
         return source if integration.slug == slug and "POST" in integration.methods else None
 
-    def _parcel(self, source: AlertSource, headers: Iterable[Header]) -> "Parcel | None":
+    def _parcel(self, source: AlertSource, headers: Iterable[Header]) -> "Parcel | Refused | None":
         content_type, length = "", b""
         for name, value in headers:
             if name in _UNUSUAL:
@@ -60,7 +60,8 @@ class Express:
                 length = value
         if not length.isdigit() or int(length) > min(MAX_BODY, settings.ILERT_MAX_BODY):
             return None
-        return Parcel(self._desk, source, content_type)
+        refusal = self._desk.refusal(source)
+        return Refused(self._desk, refusal) if refusal else Parcel(self._desk, source, content_type)
 
 
 class Parcel:
@@ -84,3 +85,20 @@ class Parcel:
         except Exception:
             logger.exception("an event could not be taken")
             say(unavailable())
+
+
+class Refused:
+    """A request that nobody looks at: in a flood that must cost much less than taking it.
+
+    Its body is received all the same, as many clients listen only then.
+    """
+
+    __slots__ = ("_desk", "_refusal")
+
+    def __init__(self, desk: Desk, refusal: Answer) -> None:
+        self._desk = desk
+        self._refusal = refusal
+
+    def take(self, body: bytes, reply: Reply) -> None:
+        """Answer when the whole body has come."""
+        self._desk.hold_back(self._refusal, lambda answer: reply(answer.status, *encoded(answer)))

@@ -9,7 +9,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 from alertsources.models import AlertSource
 from ilert.up.protocol import EXPRESS_DEADLINE, ExpressCycle, Protocol
-from incidents.intake import committer, express
+from incidents.intake import admission, committer, express, waiting
 from incidents.models import Event, Incident
 from tests.incidents.doors import ServerRunner, Wire
 from tests.payloads import payload
@@ -107,6 +107,21 @@ def test_a_bad_body_is_kept_and_refused(server: ServerRunner, source: AlertSourc
     assert went_short(connection)
     assert wire.sent.startswith(b"HTTP/1.1 400 ")
     assert Event.objects.get().outcome == "rejected"
+
+
+def test_a_flood_is_refused_without_a_task_and_without_reading(
+    server: ServerRunner, source: AlertSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "MAX_REQUESTS", 0)
+    monkeypatch.setattr(admission, "read", None)
+    wire, connection = talk(server, post(source))
+    assert went_short(connection)
+    assert not connection.tasks
+    head, _, body = wire.sent.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: " in head
+    assert json.loads(body)["code"] == "OVERLOADED"
+    assert not Event.objects.exists()
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(server: ServerRunner, source: AlertSource) -> None:
