@@ -9,11 +9,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
 
-from psycopg import Connection, Cursor
-from psycopg.abc import Buffer
-from psycopg.adapt import Dumper
-from psycopg.pq import Format
-
 _NULL = struct.pack("!i", -1)
 _LENGTH = struct.Struct("!i").pack
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -48,7 +43,12 @@ class UuidArray(Array):
 
 
 def texts(values: Sequence[str]) -> TextArray:
-    return TextArray(_array(_TEXT, [value.encode() for value in values]))
+    return encoded([value.encode() for value in values])
+
+
+def encoded(values: Sequence[bytes]) -> TextArray:
+    """Return texts that are in UTF-8 already."""
+    return TextArray(_array(_TEXT, values))
 
 
 def binaries(values: Sequence[bytes | None]) -> ByteaArray:
@@ -73,14 +73,6 @@ def times(values: Sequence[datetime | None]) -> TimeArray:
     )
 
 
-def cursor(connection: "Connection[tuple[object, ...]]") -> "Cursor[tuple[object, ...]]":
-    """Return a cursor that takes these arrays, and that sends parameters apart from the statement."""
-    made = Cursor(connection)
-    for dumper in _DUMPERS:
-        made.adapters.register_dumper(dumper.array, dumper)
-    return made
-
-
 def _array(oid: int, values: Sequence[bytes | None]) -> bytes:
     pieces = [_NULL if value is None else _LENGTH(len(value)) + value for value in values]
     return _header(oid, len(values)) + b"".join(pieces)
@@ -89,18 +81,3 @@ def _array(oid: int, values: Sequence[bytes | None]) -> bytes:
 def _header(oid: int, length: int) -> bytes:
     # One dimension, there may be nulls, the type of the elements, how many, and the number of the first.
     return struct.pack("!iiIii", 1, 1, oid, length, 1)
-
-
-class _ArrayDumper(Dumper):
-    format = Format.BINARY
-    array: type[Array] = Array
-
-    def dump(self, obj: Array) -> Buffer:
-        return bytes(obj)
-
-
-def _dumper(kind: type[Array]) -> type[_ArrayDumper]:
-    return type(f"{kind.__name__}Dumper", (_ArrayDumper,), {"array": kind, "oid": kind.oid})
-
-
-_DUMPERS = tuple(_dumper(kind) for kind in (TextArray, ByteaArray, IntArray, TimeArray, UuidArray))

@@ -6,7 +6,6 @@ and under load the batches grow by themselves.
 
 import asyncio
 import contextlib
-import copy
 import logging
 import os
 import socket
@@ -16,14 +15,13 @@ from asyncio import Future
 from collections.abc import Callable
 
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.utils import load_backend
 
 from alertsources.models import AlertSource
 from alertsources.services import find_by_keys
 from incidents.intake.answers import Answer, unavailable
 from incidents.intake.batch import Request
 from incidents.intake.commit import commit
+from incidents.intake.connection import own_connection
 from incidents.intake.waiting import Waiting, WaitingRoom
 
 logger = logging.getLogger(__name__)
@@ -192,15 +190,3 @@ class Committer:
         if any(answer.status == 503 for answer in answers):
             self._connection.close()
         self._loop.call_soon_threadsafe(self._deliver, list(zip(wanted, answers, strict=True)))
-
-
-def own_connection() -> BaseDatabaseWrapper:
-    """Return a connection outside the pool: a pool waits longer and longer before it tries a database again."""
-    settings = copy.deepcopy(connections.settings[DEFAULT_DB_ALIAS])
-    options = settings["OPTIONS"]
-    options.pop("pool", None)
-    # A batch is planned for its size: a plan for any number of rows joins thousands one by one.
-    options["options"] = f"{options.get('options', '')} -c plan_cache_mode=force_custom_plan"
-    wrapper: BaseDatabaseWrapper = load_backend(settings["ENGINE"]).DatabaseWrapper(settings, DEFAULT_DB_ALIAS)
-    wrapper.inc_thread_sharing()
-    return wrapper

@@ -1,13 +1,13 @@
 """The statements that store a batch of events: one each, however many events there are."""
 
-import json
 from collections.abc import Sequence
-from typing import Any, LiteralString
 
+import orjson
 from django.db import connection
 
 from incidents.intake import arrays
 from incidents.intake.batch import Applied, Item, Verdict
+from incidents.intake.statement import Statement
 from incidents.models import Outcome
 
 # One statement opens an incident for each problem or appends to the open one, whoever races, and stores all events.
@@ -15,12 +15,14 @@ from incidents.models import Outcome
 # source's row is locked it is neither deleted nor given another policy, so that no foreign key need be checked. What
 # concerns the incidents of a source is read from its row, as the sources of a batch may come from a cache.
 # A HIGH event raises an open LOW incident and starts its escalation. Ids are drawn when all incidents are locked.
-_ALERTS: LiteralString = """
+_ALERTS = Statement(
+    "ilert_alerts",
+    """
 WITH source AS MATERIALIZED (
     SELECT id, escalation_policy_id, priority, auto_resolution_minutes * interval '1 minute' AS patience
-    FROM alertsources_alertsource WHERE id = ANY(%b) AND active ORDER BY id FOR SHARE
+    FROM alertsources_alertsource WHERE id = ANY($1) AND active ORDER BY id FOR SHARE
 ), event AS MATERIALIZED (
-    SELECT * FROM unnest(%b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b) WITH ORDINALITY AS event(
+    SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) WITH ORDINALITY AS event(
         source_id, key_hash, scope_hash, times, priority, key,
         incident_key, summary, details, fields, links, occurred_at, request_id, body, content_type, place
     )
@@ -63,12 +65,15 @@ WITH source AS MATERIALIZED (
         outcome, '', incident_key, summary, details, fields::jsonb, links::jsonb
     FROM placed
 )
-SELECT place, id, incident_id, outcome FROM placed
-"""
-_OTHERS: LiteralString = """
+SELECT place, id, incident_id, (outcome = 'opened')::int FROM placed
+""",
+)
+_OTHERS = Statement(
+    "ilert_others",
+    """
 WITH placed AS MATERIALIZED (
     SELECT nextval('incidents_timeline_seq') AS id, event.*
-    FROM unnest(%b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b, %b) WITH ORDINALITY AS event(
+    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) WITH ORDINALITY AS event(
         source_id, incident_id, type, outcome, reason,
         incident_key, summary, details, fields, links, occurred_at, request_id, body, content_type, place
     )
@@ -84,7 +89,8 @@ WITH placed AS MATERIALIZED (
     FROM placed
 )
 SELECT place, id FROM placed
-"""
+""",
+)
 
 
 def alerts(batch: Sequence[Item]) -> list[Applied | None]:
@@ -102,8 +108,9 @@ def alerts(batch: Sequence[Item]) -> list[Applied | None]:
         *_as_sent(batch),
     )
     applied: list[Applied | None] = [None] * len(batch)
-    for place, event_id, incident_id, outcome in rows:
-        applied[place - 1] = Applied(event_id, incident_id, batch[place - 1].event.key, Outcome(outcome))
+    for place, event_id, incident_id, is_new in rows:
+        outcome = Outcome.OPENED if is_new else Outcome.APPENDED
+        applied[place - 1] = Applied(event_id, incident_id, batch[place - 1].event.key, outcome)
     return applied
 
 
@@ -118,7 +125,7 @@ def others(batch: Sequence[Item], verdicts: Sequence[Verdict]) -> list[Applied]:
         arrays.texts([verdict.reason for verdict in verdicts]),
         *_as_sent(batch),
     )
-    ids = dict(rows)
+    ids = {row[0]: row[1] for row in rows}
     return [
         Applied(ids[place], verdict.incident_id, item.event.key, verdict.outcome, verdict.reason, verdict.code)
         for place, (item, verdict) in enumerate(zip(batch, verdicts, strict=True), start=1)
@@ -147,8 +154,8 @@ def _as_sent(batch: Sequence[Item]) -> tuple[arrays.Array, ...]:
         arrays.texts([event.key for event in events]),
         arrays.texts([event.summary for event in events]),
         arrays.texts([event.details for event in events]),
-        arrays.texts([json.dumps(event.fields) if event.fields else "{}" for event in events]),
-        arrays.texts([_links(item) if item.event.links else "[]" for item in batch]),
+        arrays.encoded([orjson.dumps(event.fields) for event in events]),
+        arrays.encoded([_links(item) for item in batch]),
         arrays.times([event.occurred_at for event in events]),
         arrays.uuids([item.request_id for item in batch]),
         arrays.binaries([item.body for item in batch]),
@@ -156,12 +163,18 @@ def _as_sent(batch: Sequence[Item]) -> tuple[arrays.Array, ...]:
     )
 
 
-def _links(item: Item) -> str:
-    return json.dumps([{"label": link.label, "url": link.url} for link in item.event.links])
+def _links(item: Item) -> bytes:
+    return orjson.dumps([{"label": link.label, "url": link.url} for link in item.event.links])
 
 
-def _rows(statement: LiteralString, *parameters: arrays.Array) -> list[Any]:
-    """Run a statement on Django's connection with a cursor of psycopg's: Django's own writes values into the text."""
+def _rows(statement: Statement, *parameters: arrays.Array) -> list[tuple[int, ...]]:
+    """Run a statement whose columns are all numbers."""
     connection.ensure_connection()
-    with connection.wrap_database_errors, arrays.cursor(connection.connection) as cursor:
-        return cursor.execute(statement, parameters, binary=True, prepare=True).fetchall()
+    with connection.wrap_database_errors:
+        result = statement.run(connection.connection, parameters)
+    columns = range(result.nfields)
+    return [tuple(_number(result.get_value(row, column)) for column in columns) for row in range(result.ntuples)]
+
+
+def _number(value: bytes | None) -> int:
+    return int.from_bytes(value or b"", "big", signed=True)
