@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 from typing import Protocol as Interface
@@ -37,7 +38,29 @@ class Parcel(Interface):
 class Express(Interface):
     """A short way for ordinary requests: without a task, from a whole body to a whole answer."""
 
-    def admit(self, method: bytes, target: bytes, headers: Iterable[Header]) -> Parcel | None: ...
+    def route(self, method: bytes, target: bytes, headers: Iterable[Header]) -> Route | None: ...
+
+    def admit(self, route: Any) -> Parcel | None: ...
+
+
+class Route(Interface):
+    """What the head of an ordinary request says."""
+
+    @property
+    def length(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What was read from the first bytes of a request, up to its body. The same bytes always say the same."""
+
+    route: Route
+    keep_alive: bool
+
+
+_HEADS: dict[bytes, Head] = {}
+"""Of requests that have gone the short way: a tool sends the same line and headers again and again."""
+MAX_HEADS = 1000
 
 
 class ExpressCycle:
@@ -71,6 +94,10 @@ class Protocol(HttpToolsProtocol):
     deadline = NEVER
     _on_its_way: ExpressCycle | None = None
     """The request on the short way whose body is coming."""
+    _is_between = True
+    """Whether the parser has read no part of a request that is not complete."""
+    _beginning = b""
+    """What has come in one piece from the first byte of a request on, while its head is read."""
 
     def __init__(self, *settings: Any, **more: Any) -> None:
         super().__init__(*settings, **more)
@@ -82,6 +109,9 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
+        if self._is_between and self._repeats(data):
+            return
+        self._beginning = data if self._is_between else b""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -92,29 +122,62 @@ class Protocol(HttpToolsProtocol):
         if self.deadline == NEVER and (self.cycle is None or self.cycle.response_complete):
             self.deadline = self.loop.time() + HEAD_DEADLINE
 
+    def _repeats(self, data: bytes) -> bool:
+        """Take a whole request whose head is known already, without the parser."""
+        body = data.find(b"\r\n\r\n") + 4
+        head = _HEADS.get(data[:body])
+        if head is None or self._express is None or not self._is_free or len(data) - body != head.route.length:
+            return False
+        parcel = self._express.admit(head.route)
+        if parcel is None:
+            return False
+        self.deadline = NEVER
+        cycle = ExpressCycle(self, parcel, keep_alive=head.keep_alive)
+        self.cycle = cycle  # type: ignore[assignment]
+        cycle.body += data[body:]
+        cycle.more_body = False
+        cycle.set()
+        return True
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether nobody waits for an answer."""
+        return self.cycle is None or self.cycle.response_complete
+
     def on_message_begin(self) -> None:
+        self._is_between = False
         self.deadline = self.loop.time() + HEAD_DEADLINE
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        beginning, self._beginning = self._beginning, b""
         if self.parser.should_upgrade():
             return
-        if not self._goes_express():
+        if not self._goes_express(beginning):
             self.deadline = self.loop.time() + BODY_DEADLINE
             super().on_headers_complete()
 
-    def _goes_express(self) -> bool:
+    def _goes_express(self, beginning: bytes) -> bool:
         """Take the short way, if it is there for this request, and nobody before it waits."""
-        if self._express is None or not (self.cycle is None or self.cycle.response_complete):
+        if self._express is None or not self._is_free:
             return False
-        parcel = self._express.admit(self.parser.get_method(), self.url, self.headers)
-        if parcel is None:
+        route = self._express.route(self.parser.get_method(), self.url, self.headers)
+        parcel = self._express.admit(route) if route else None
+        if route is None or parcel is None:
             return False
         self.deadline = self.loop.time() + EXPRESS_DEADLINE
         keep_alive = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
+        self._remember(beginning, Head(route, keep_alive))
         self._on_its_way = ExpressCycle(self, parcel, keep_alive=keep_alive)
         self.cycle = self._on_its_way  # type: ignore[assignment]
         return True
+
+    def _remember(self, beginning: bytes, head: Head) -> None:
+        """Keep what the parser has found out, if the bytes that it has read begin with this request."""
+        if beginning.startswith(b"%b %b HTTP/" % (self.parser.get_method(), self.url)) and b"\r\n\r\n" in beginning:
+            if len(_HEADS) >= MAX_HEADS:
+                _HEADS.clear()
+            _HEADS[beginning[: beginning.find(b"\r\n\r\n") + 4]] = head
 
     def send_whole(self, status: int, headers: list[Header], body: bytes, *, keep_alive: bool) -> None:
         """Answer a request at once."""
@@ -131,6 +194,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
+            self._is_between = True
             self.deadline = NEVER
             self._on_its_way = None
             super().on_message_complete()

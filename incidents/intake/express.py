@@ -8,6 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from django.conf import settings
 
@@ -28,28 +29,28 @@ MAX_BODY = 64 * 1024
 _UNUSUAL = frozenset((b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"))
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What the head of an ordinary request says: where it goes, and how many bytes its body has."""
+
+    slug: str
+    key: str
+    content_type: str
+    length: int
+
+
 class Express:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def admit(self, method: bytes, target: bytes, headers: Iterable[Header]) -> "Parcel | Refused | None":
-        """Return what takes the body that is to come, or None if this request goes the long way.
+    def route(self, method: bytes, target: bytes, headers: Iterable[Header]) -> Route | None:
+        """Return where a request goes by what its head says, or None if that is not ordinary.
 
-        `headers` have names in lower case.
+        `headers` have names in lower case. The same head always has the same route.
         """
         path = _TARGET.fullmatch(target) if method == b"POST" else None
-        source = self._source(path[1].decode(), path[2].decode()) if path else None
-        return self._parcel(source, headers) if source else None
-
-    def _source(self, slug: str, key: str) -> AlertSource | None:
-        """Return the source of a key, if it takes what is posted to `slug`."""
-        source = self._desk.known(key)
-        if source is None or not source.active:
+        if path is None:
             return None
-        integration = source.integration
-        return source if integration.slug == slug and "POST" in integration.methods else None
-
-    def _parcel(self, source: AlertSource, headers: Iterable[Header]) -> "Parcel | Refused | None":
         content_type, length = "", b""
         for name, value in headers:
             if name in _UNUSUAL:
@@ -60,8 +61,18 @@ class Express:
                 length = value
         if not length.isdigit() or int(length) > min(MAX_BODY, settings.ILERT_MAX_BODY):
             return None
+        return Route(path[1].decode(), path[2].decode(), content_type, int(length))
+
+    def admit(self, route: Route) -> "Parcel | Refused | None":
+        """Return what takes the body that is to come, or None if this request goes the long way."""
+        source = self._desk.known(route.key)
+        if source is None or not source.active:
+            return None
+        integration = source.integration
+        if integration.slug != route.slug or "POST" not in integration.methods:
+            return None
         refusal = self._desk.refusal(source)
-        return Refused(self._desk, refusal) if refusal else Parcel(self._desk, source, content_type)
+        return Refused(self._desk, refusal) if refusal else Parcel(self._desk, source, route.content_type)
 
 
 class Parcel:

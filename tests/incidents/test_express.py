@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from alertsources.cache import KnownKeys
 from alertsources.models import AlertSource
 from ilert.up.protocol import EXPRESS_DEADLINE, ExpressCycle, Protocol
 from incidents.intake import admission, committer, express, waiting
@@ -68,6 +69,47 @@ def test_an_ordinary_event_needs_no_task(server: ServerRunner, source: AlertSour
     assert head.startswith(b"HTTP/1.1 200 OK")
     assert b"connection: close" not in head
     assert json.loads(body)["eventId"] == Event.objects.get().pk
+
+
+def test_a_head_that_was_seen_before_is_not_read_again(
+    server: ServerRunner, source: AlertSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk(server, post(source))
+    monkeypatch.setattr(server.lane.express, "route", None)
+    wire, connection = talk(server, post(source))
+    assert went_short(connection)
+    assert wire.sent.startswith(b"HTTP/1.1 200 OK")
+    assert Event.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        lambda request: [request[:-1], request[-1:]],
+        lambda request: [b"\r\n" + request],
+        lambda request: [request + request],
+        lambda request: [request + b"\r\n"],
+        lambda request: [request[:20], request[20:]],
+        lambda request: [b"\r\n\r\n", request],
+    ],
+)
+def test_a_head_that_was_seen_before_may_come_in_any_pieces(server: ServerRunner, source: AlertSource, parts) -> None:
+    request = post(source)
+    talk(server, request)
+    pieces = parts(request)
+    number = b"".join(pieces).count(b"POST ")
+    wire, _ = talk(server, *pieces, answers=number)
+    assert wire.sent.count(b"HTTP/1.1 200 OK") == number
+    assert Event.objects.count() == 1 + number
+
+
+def test_a_key_that_was_revoked_is_refused_though_its_head_is_known(server: ServerRunner, source: AlertSource) -> None:
+    talk(server, post(source))
+    server.lane._desk._known = KnownKeys()
+    AlertSource.objects.filter(pk=source.pk).update(active=False)
+    wire, connection = talk(server, post(source))
+    assert not went_short(connection)
+    assert wire.sent.startswith(b"HTTP/1.1 404 ")
 
 
 @pytest.mark.parametrize("cut", [1, 30, 120, -1])
@@ -162,7 +204,8 @@ def test_an_event_is_committed_though_nobody_waits_for_the_answer(server: Server
         connection.data_received(post(source))
         wire.close()
         connection.connection_lost(None)
-        while server.lane._desk._committer._open:
+        desk = server.lane._desk
+        while desk._arrived or desk._committer._open:
             await asyncio.sleep(0.001)
         return wire
 
