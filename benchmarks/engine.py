@@ -22,11 +22,17 @@ django.setup()
 
 from django.db import connection  # noqa: E402
 
-from ilert.common import bulk  # noqa: E402
+from ilert.common import arrays, bulk  # noqa: E402
 from ilert.common.clock import database_now  # noqa: E402
+from ilert.common.statement import Statement  # noqa: E402
 from incidents.models import TIMELINE_SEQUENCE, Incident, LogEntry, Status  # noqa: E402
 from incidents.timeline import Kind  # noqa: E402
 
+_MAKE_DUE = Statement(
+    "bench_make_due",
+    "UPDATE incidents_incident AS incident SET next_escalation_at = due.at FROM unnest($1, $2) AS due (id, at) "
+    "WHERE incident.id = due.id",
+)
 _LEAD = timedelta(seconds=4)
 _LIMIT = 120.0
 
@@ -98,11 +104,7 @@ def _make_due(count: int, spread: timedelta) -> dict[int, datetime]:
     if len(chosen) < count:
         raise SystemExit(f"Only {len(chosen)} pending incidents are left: seed more with --open.")
     due = {pk: begin + spread * (place / count) for place, pk in enumerate(chosen)}
-    bulk.execute(
-        "UPDATE incidents_incident AS incident SET next_escalation_at = due.at "
-        "FROM unnest(%(ids)b::bigint[], %(times)b::timestamptz[]) AS due (id, at) WHERE incident.id = due.id",
-        {"ids": list(due), "times": list(due.values())},
-    )
+    bulk.execute(_MAKE_DUE, arrays.integers(list(due)), arrays.times(list(due.values())))
     return due
 
 

@@ -3,36 +3,40 @@
 Django's own bulk statements cost ten times as much here, as they prepare every value of every row by itself.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
+import orjson
 from django.db import connection, models
 from django.db.models import Field, Model
 from django.db.models.base import ModelState
-from psycopg import Connection, Cursor
+
+from ilert.common import arrays
+from ilert.common.arrays import Array
+from ilert.common.statement import Statement
 
 Row = TypeVar("Row", bound=Model)
+Column = Callable[[list[Any]], Array]
 
-_AS_THEY_ARE = (
-    models.BigIntegerField,
-    models.BooleanField,
-    models.CharField,
-    models.DateTimeField,
-    models.ForeignKey,
-    models.PositiveSmallIntegerField,
-    models.TextField,
-    models.UUIDField,
-)
+# By the first of these that a field is one of. A text is cast where the column is no text.
+_COLUMNS: dict[type[models.Field[Any, Any]], Column] = {
+    models.BooleanField: arrays.booleans,
+    models.IntegerField: arrays.integers,
+    models.DateTimeField: arrays.times,
+    models.UUIDField: lambda values: arrays.uuids([value if value is None else value.bytes for value in values]),
+    models.JSONField: lambda values: arrays.encoded([orjson.dumps(value) for value in values]),
+    models.CharField: arrays.texts,
+    models.TextField: arrays.texts,
+}
 
 
-def execute(statement: str, parameters: dict[str, Any]) -> None:
-    """Execute a statement whose parameters are sent apart from it, in binary where it says %b."""
+def execute(statement: Statement, *columns: Array) -> None:
+    """Execute a statement on Django's connection, in its transaction."""
     connection.ensure_connection()
-    with connection.wrap_database_errors, Cursor(cast("Connection[Any]", connection.connection)) as cursor:
-        cursor.execute(statement.encode(), parameters)
+    with connection.wrap_database_errors:
+        statement.run(connection.connection, columns)
 
 
 def row(model: type[Row], **values: Any) -> Row:
@@ -60,33 +64,45 @@ def insert(rows: Sequence[Model]) -> None:
 
     What the database fills in (`db_default`) is not read back. Without signals and `save()`, as in `bulk_create`.
     """
-    if not rows:
-        return
-    model = type(rows[0])
+    if rows:
+        statement, columns = _insertion(type(rows[0]))
+        execute(statement, *[write([read(row) for row in rows]) for read, write in columns])
+
+
+@cache
+def _insertion(model: type[Model]) -> tuple[Statement, list[tuple[Callable[[Model], Any], Column]]]:
+    """Return the statement, and for each of its columns how a row's value is read and how all of them are written."""
     fields = [field for field in model._meta.concrete_fields if not _is_filled_in(field)]
     names = ", ".join(f'"{field.column}"' for field in fields)
-    arrays = ", ".join(f"%({field.column})b::{_base_type(field)}[]" for field in fields)
-    execute(
+    values = ", ".join(f'"{field.column}"{_cast(field)}' for field in fields)
+    parameters = ", ".join(f"${place}" for place, _ in enumerate(fields, start=1))
+    statement = Statement(
+        f"ilert_insert_{model._meta.db_table}",
         # Names of tables and columns come from the models.
-        f'INSERT INTO "{model._meta.db_table}" ({names}) SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING',  # noqa: S608  # nosec B608
-        {str(field.column): _column(field, rows) for field in fields},
+        f'INSERT INTO "{model._meta.db_table}" ({names}) SELECT {values} FROM unnest({parameters}) AS new ({names}) '  # noqa: S608  # nosec B608
+        "ON CONFLICT DO NOTHING",
     )
+    return statement, [(_reader(field), _writer(field)) for field in fields]
 
 
 def _is_filled_in(field: "Field[Any, Any]") -> bool:
     return field.primary_key and (field.has_db_default() or field.get_internal_type().endswith("AutoField"))
 
 
-def _base_type(field: "Field[Any, Any]") -> str:
-    """The column's type without its length: a cast to varchar(5) would cut a longer text instead of refusing it."""
-    return str(field.db_type(connection)).split("(")[0]
+def _cast(field: "Field[Any, Any]") -> str:
+    # All else becomes what its column is: a cast to varchar(5) would cut a longer text instead of refusing it.
+    return "::jsonb" if isinstance(field, models.JSONField) else ""
 
 
-def _column(field: "Field[Any, Any]", rows: Sequence[Model]) -> list[Any]:
-    values = map(attrgetter(field.attname), rows)
-    if type(field) is models.JSONField:
-        return [json.dumps(value) for value in values]
-    if type(field) in _AS_THEY_ARE:
-        return list(values)
+def _reader(field: "Field[Any, Any]") -> Callable[[Model], Any]:
+    read = attrgetter(field.attname)
+    if type(field) in _COLUMNS or field.is_relation or isinstance(field, models.IntegerField):
+        return read
     # Fields of our own may change what is stored: an encrypted one does.
-    return [field.get_db_prep_save(value, connection) for value in values]
+    return lambda row: field.get_db_prep_save(read(row), connection)
+
+
+def _writer(field: "Field[Any, Any]") -> Column:
+    if field.is_relation:
+        return _writer(cast("models.ForeignKey[Any, Any]", field).target_field)
+    return next(write for kind, write in _COLUMNS.items() if isinstance(field, kind))

@@ -1,17 +1,18 @@
 """Escalation: due incidents take their next step. Every wait is a row with a due time; here it comes due."""
 
-import json
 import logging
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
+import orjson
 from django.db import OperationalError, connection, transaction
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 
 from accounts.models import Role, User
 from alertsources.models import AlertSource
-from ilert.common import bulk
+from ilert.common import arrays, bulk
+from ilert.common.statement import Statement
 from incidents.engine import run as runs
 from incidents.engine import steps
 from incidents.models import Incident, Priority, Status
@@ -26,11 +27,14 @@ BATCH = 250
 # A task has 12 s. Whoever begins no batch after 3 s ends in time; the next ring goes on.
 BUDGET = timedelta(seconds=3)
 
-_WRITE_INCIDENTS = """
+_WRITE_INCIDENTS = Statement(
+    "ilert_write_incidents",
+    """
 UPDATE incidents_incident AS incident SET run = step.run::jsonb, next_escalation_at = step.next_due_at
-FROM unnest(%(ids)b::bigint[], %(runs)b::text[], %(times)b::timestamptz[]) AS step (id, run, next_due_at)
+FROM unnest($1, $2, $3) AS step (id, run, next_due_at)
 WHERE incident.id = step.id
-"""
+""",
+)
 
 
 def oldest_due_at(now: datetime) -> datetime | None:
@@ -164,9 +168,7 @@ def _write(plans: list[steps.Plan]) -> None:
     bulk.insert([entry for plan in plans for entry in plan.entries])
     bulk.execute(
         _WRITE_INCIDENTS,
-        {
-            "ids": [plan.incident.pk for plan in plans],
-            "runs": [json.dumps(plan.run) for plan in plans],
-            "times": [plan.next_due_at for plan in plans],
-        },
+        arrays.integers([plan.incident.pk for plan in plans]),
+        arrays.encoded([orjson.dumps(plan.run) for plan in plans]),
+        arrays.times([plan.next_due_at for plan in plans]),
     )

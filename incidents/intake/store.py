@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import orjson
 from django.db import connection
 
-from incidents.intake import arrays
+from ilert.common import arrays
+from ilert.common.statement import Statement
 from incidents.intake.batch import Applied, Item, Verdict
-from incidents.intake.statement import Statement
 from incidents.models import Outcome
 
 # One statement opens an incident for each problem or appends to the open one, whoever races, and stores all events.

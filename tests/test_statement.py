@@ -8,9 +8,9 @@ import pytest
 from django.db import DEFAULT_DB_ALIAS, OperationalError, ProgrammingError, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from incidents.intake import arrays
+from ilert.common import arrays
+from ilert.common.statement import Statement
 from incidents.intake import connection as own
-from incidents.intake.statement import Statement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -5,13 +5,13 @@ batches of a quiet hour, which hold a few events, that took longer than everythi
 """
 
 from collections.abc import Sequence
-from typing import Any, LiteralString
+from typing import Any
 from weakref import WeakSet
 
 import psycopg
 from psycopg import errors, pq
 
-from incidents.intake.arrays import Array
+from ilert.common.arrays import Array
 
 _BINARY = 1
 
@@ -19,7 +19,7 @@ _BINARY = 1
 class Statement:
     """`text` has $1, $2, … in the place of its parameters. Its result is read in binary."""
 
-    def __init__(self, name: str, text: LiteralString) -> None:
+    def __init__(self, name: str, text: str) -> None:
         self._name = name.encode()
         self._text = text.encode()
         self._prepared_on: WeakSet[psycopg.Connection[Any]] = WeakSet()

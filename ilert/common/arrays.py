@@ -13,7 +13,7 @@ _NULL = struct.pack("!i", -1)
 _LENGTH = struct.Struct("!i").pack
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_TEXT, _BYTEA, _INT8, _TIMESTAMPTZ, _UUID = 25, 17, 20, 1184, 2950
+_BOOL, _TEXT, _BYTEA, _INT8, _TIMESTAMPTZ, _UUID = 16, 25, 17, 20, 1184, 2950
 
 
 class Array(bytes):
@@ -42,11 +42,15 @@ class UuidArray(Array):
     oid = 2951
 
 
-def texts(values: Sequence[str]) -> TextArray:
-    return encoded([value.encode() for value in values])
+class BoolArray(Array):
+    oid = 1000
 
 
-def encoded(values: Sequence[bytes]) -> TextArray:
+def texts(values: Sequence[str | None]) -> TextArray:
+    return encoded([value if value is None else value.encode() for value in values])
+
+
+def encoded(values: Sequence[bytes | None]) -> TextArray:
     """Return texts that are in UTF-8 already."""
     return TextArray(_array(_TEXT, values))
 
@@ -55,11 +59,17 @@ def binaries(values: Sequence[bytes | None]) -> ByteaArray:
     return ByteaArray(_array(_BYTEA, values))
 
 
-def uuids(values: Sequence[bytes]) -> UuidArray:
+def uuids(values: Sequence[bytes | None]) -> UuidArray:
     return UuidArray(_array(_UUID, values))
 
 
-def integers(values: Sequence[int]) -> IntArray:
+def booleans(values: Sequence[bool | None]) -> BoolArray:
+    return BoolArray(_array(_BOOL, [value if value is None else b"\x01" if value else b"\x00" for value in values]))
+
+
+def integers(values: Sequence[int | None]) -> IntArray:
+    if None in values:
+        return IntArray(_array(_INT8, [value if value is None else struct.pack("!q", value) for value in values]))
     numbers = chain.from_iterable(zip(repeat(8), values, strict=False))
     return IntArray(_header(_INT8, len(values)) + struct.pack("!" + "iq" * len(values), *numbers))
 
