@@ -173,9 +173,10 @@ class _Load:
                 self.waiting.append((due, *made))
                 due = started + count * step
             self._serve_waiting()
-            # epoll counts in whole milliseconds; below one the sleep is the finer clock.
-            if due - now > 0.001:
-                self._turn(min(due, end) - now)
+            # epoll counts in whole milliseconds; below one the sleep is the finer clock. With thousands a second it
+            # would take the processor from whoever is measured: they go out as often as epoll counts.
+            if due - now > 0.001 or step < 0.001:
+                self._turn(max(0.001, min(due, end) - now))
             else:
                 time.sleep(max(0.0, due - time.monotonic()))
                 self._turn(0)

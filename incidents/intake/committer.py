@@ -1,7 +1,8 @@
 """Group commit: one thread of a process commits what the requests of its event loop bring.
 
 What arrives while a batch commits forms the next one. There is no timer: an idle machine commits each event at once,
-and under load the batches grow by themselves.
+and under load the batches grow by themselves. The event loop reads the next batch meanwhile, and no more than that: in
+a flood most of what waits may never be read, and what the other sources send is not to wait behind it.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from incidents.intake.batch import Request
 from incidents.intake.commit import commit
 from incidents.intake.connection import own_connection
 from incidents.intake.waiting import Waiting, WaitingRoom
+from integrations import Payload
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +33,23 @@ DEADLINE = 4.5
 CUT_AFTER = 15.0
 """Seconds after which a database that does not answer is taken for gone, as after a fail-over without a farewell."""
 LOOK_EVERY = 0.25
+BATCH = 256
+"""Events in one transaction; a request with more is a batch of its own."""
+
+Read = Callable[[AlertSource, Payload], Request]
 
 
 class Committer:
     """Belongs to one event loop, where everything but `_run` and what it calls happens."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Read) -> None:
         self._loop = asyncio.get_running_loop()
+        self._read = read
         self._room = WaitingRoom()
+        # What is read and waits for its commit.
+        self._ready: list[Waiting] = []
+        self._ready_events = 0
+        self._reads_soon = False
         self._lookups: dict[str, list[Future[AlertSource | None]]] = {}
         # Those who wait for an answer.
         self._open: set[Waiting] = set()
@@ -55,6 +66,9 @@ class Committer:
     def stop(self) -> None:
         """Commit what is there, and end."""
         self._watch.cancel()
+        while not self._room.is_read:
+            self._ready_events = 0  # nothing comes after this, so that one batch may be larger
+            self._read_ahead()
         self._is_stopping = True
         self._work.set()
         self._thread.join(timeout=DEADLINE)
@@ -78,13 +92,41 @@ class Committer:
         self._ring_soon()
         return future
 
-    def submit(self, request: Request, since: float, reply: Callable[[Answer], None]) -> None:
-        """Commit a request, and then call `reply`; a request that takes too long `since` its end is answered 503."""
-        waiting = Waiting(request, reply, since + DEADLINE)
-        with self._lock:
-            self._room.enter(waiting)
+    def submit(self, source: AlertSource, payload: Payload, since: float, reply: Callable[[Answer], None]) -> None:
+        """Read and commit a request, and then call `reply`; one that takes too long `since` its end is answered 503."""
+        waiting = Waiting(source, payload, reply, since + DEADLINE)
+        self._room.enter(waiting)
         self._open.add(waiting)
-        self._ring_soon()
+        self._read_soon()
+
+    def _read_soon(self) -> None:
+        """Read all that this turn of the loop has brought together: alone, each would take half as long again."""
+        if not self._reads_soon:
+            self._reads_soon = True
+            self._loop.call_soon(self._read_ahead)
+
+    def _read_ahead(self) -> None:
+        """Read what will be committed next."""
+        self._reads_soon = False
+        while self._ready_events < BATCH and (waiting := self._room.take()):
+            if not waiting.is_answered:
+                self._make_ready(waiting)
+            else:
+                # Nobody waits for it any more: the sender was told to send it again.
+                self._room.leave([waiting])
+        if self._ready:
+            self._work.set()
+
+    def _make_ready(self, waiting: Waiting) -> None:
+        try:
+            request = waiting.request = self._read(waiting.source, waiting.payload)
+        except Exception:
+            logger.exception("an event could not be read")
+            self._finish([waiting], [(waiting, unavailable())])
+            return
+        with self._lock:
+            self._ready.append(waiting)
+            self._ready_events += request.size
 
     def _ring_soon(self) -> None:
         """Once for all that this turn of the loop has read, so that they form one batch."""
@@ -116,6 +158,10 @@ class Committer:
         # It may just have come back by itself.
         with contextlib.suppress(Exception), socket.socket(fileno=os.dup(self._connection.connection.fileno())) as end:
             end.shutdown(socket.SHUT_RDWR)
+
+    def _finish(self, gone: list[Waiting], done: list[tuple[Waiting, Answer]]) -> None:
+        self._room.leave(gone)
+        self._deliver(done)
 
     def _deliver(self, done: list[tuple[Waiting, Answer]]) -> None:
         for waiting, answer in done:
@@ -151,9 +197,11 @@ class Committer:
         """Do what is waiting now. Returns whether there was something."""
         with self._lock:
             lookups, self._lookups = self._lookups, {}
-            batch = self._room.take()
+            batch, self._ready, self._ready_events = self._ready, [], 0
         if not lookups and not batch:
             return False
+        if not self._room.is_read:
+            self._loop.call_soon_threadsafe(self._read_soon)
         self._busy_since = time.monotonic()
         try:
             self._look_up_all(lookups)
@@ -181,12 +229,11 @@ class Committer:
         if not batch:
             return
         # Nobody waits for some any more: they were told to send again.
-        wanted = [waiting for waiting in batch if not waiting.is_answered]
+        wanted = {waiting: waiting.request for waiting in batch if waiting.request and not waiting.is_answered}
+        answers: list[Answer] = []
         try:
-            answers = commit([waiting.request for waiting in wanted])
+            answers = commit(list(wanted.values()))
         finally:
-            with self._lock:
-                self._room.leave(batch)
+            self._loop.call_soon_threadsafe(self._finish, batch, list(zip(wanted, answers, strict=False)))
         if any(answer.status == 503 for answer in answers):
             self._connection.close()
-        self._loop.call_soon_threadsafe(self._deliver, list(zip(wanted, answers, strict=True)))

@@ -65,6 +65,15 @@ class Rates:
         self._wake()
         return not taken
 
+    def used_up(self, source_id: int) -> bool:
+        """Return whether nothing is left of a source's rate just now. Counts nothing."""
+        with self._lock:
+            source = self._sources.get(source_id)
+            if source is None:
+                return False
+            source.bucket.refill(source.limit, self._clock())
+            return source.bucket.level < 1
+
     def refused(self, source_id: int, events: int = 1) -> None:
         """Note that events of a source were answered 429, so that its page can say so."""
         now = self._clock()

@@ -1,37 +1,35 @@
 """The requests of a process that wait for their commit: bounded, and fair to every source."""
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from alertsources.models import AlertSource
 from incidents.intake.answers import Answer
 from incidents.intake.batch import Request
+from integrations import Payload
 
 MAX_REQUESTS = 4096
 MAX_BYTES = 64 * 1024 * 1024
 # No source may have more than its share, so that there is room left for the others.
 SHARE = 0.5
-BATCH = 256
-"""Events in one transaction; a request with more is a batch of its own."""
 
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A request, and who waits for its answer."""
+    """What a source sent, and who waits for the answer. `request` is what has been read of it."""
 
-    request: Request
+    source: AlertSource
+    payload: Payload
     reply: Callable[[Answer], None]
     until: float
     """When an answer is due, by the monotonic clock."""
+    request: Request | None = None
     is_answered: bool = False
 
     @property
     def size(self) -> int:
-        return len(self.request.prepared.body)
-
-    @property
-    def events(self) -> int:
-        return len(self.request.prepared.events) or 1
+        return len(self.payload.body)
 
 
 class WaitingRoom:
@@ -41,7 +39,7 @@ class WaitingRoom:
     """
 
     def __init__(self) -> None:
-        self._lines: dict[int, deque[Waiting]] = {}
+        self._lines: OrderedDict[int, deque[Waiting]] = OrderedDict()
         self._counts: Counter[int] = Counter()
         self._requests = 0
         self._bytes = 0
@@ -58,7 +56,7 @@ class WaitingRoom:
         return self._requests * 2 > MAX_REQUESTS or self._bytes * 2 > MAX_BYTES
 
     def enter(self, waiting: Waiting) -> None:
-        source_id = waiting.request.source.id
+        source_id = waiting.source.id
         line = self._lines.get(source_id)
         if line is None:
             line = self._lines[source_id] = deque()
@@ -67,36 +65,29 @@ class WaitingRoom:
         self._requests += 1
         self._bytes += waiting.size
 
-    def take(self) -> list[Waiting]:
-        """Return what is to be committed next: of each source as much as of the others, as long as it has something."""
-        taken: list[Waiting] = []
-        room = BATCH
-        while self._lines and room > 0:
-            turn = max(1, room // len(self._lines))
-            for source_id in list(self._lines):
-                room -= self._take_from(source_id, min(turn, room), taken)
-                if room <= 0:
-                    break
-        return taken
+    def take(self) -> Waiting | None:
+        """Return the request that is to be read next, or None if all are."""
+        if not self._lines:
+            return None
+        source_id, line = next(iter(self._lines.items()))
+        waiting = line.popleft()
+        if line:
+            self._lines.move_to_end(source_id)
+        else:
+            del self._lines[source_id]
+        return waiting
+
+    @property
+    def is_read(self) -> bool:
+        """Whether nobody waits to be read."""
+        return not self._lines
 
     def leave(self, gone: Iterable[Waiting]) -> None:
         for waiting in gone:
-            source_id = waiting.request.source.id
+            source_id = waiting.source.id
             self._requests -= 1
             self._bytes -= waiting.size
             if self._counts[source_id] > 1:
                 self._counts[source_id] -= 1
             else:
                 del self._counts[source_id]
-
-    def _take_from(self, source_id: int, events: int, taken: list[Waiting]) -> int:
-        """Take about `events` of a source, which then is the last in turn. Returns how many they are."""
-        line = self._lines.pop(source_id)
-        count = 0
-        while line and count < events:
-            waiting = line.popleft()
-            taken.append(waiting)
-            count += waiting.events
-        if line:
-            self._lines[source_id] = line
-        return count

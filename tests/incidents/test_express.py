@@ -11,7 +11,9 @@ from alertsources.cache import KnownKeys
 from alertsources.models import AlertSource
 from ilert.up.protocol import EXPRESS_DEADLINE, ExpressCycle, Protocol
 from incidents.intake import admission, committer, express, waiting
+from incidents.intake.batch import Request
 from incidents.models import Event, Incident
+from integrations import Payload
 from tests.incidents.doors import ServerRunner, Wire
 from tests.payloads import payload
 
@@ -151,6 +153,48 @@ def test_a_bad_body_is_kept_and_refused(server: ServerRunner, source: AlertSourc
     assert Event.objects.get().outcome == "rejected"
 
 
+def test_no_more_is_read_than_is_committed_next(
+    server: ServerRunner, source: AlertSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer, "BATCH", 2)
+    desk = server.lane._desk
+    read: list[int] = []
+    original = desk._read
+
+    def counting(source: AlertSource, body: Payload) -> Request:
+        read.append(len(desk._committer._ready))
+        return original(source, body)
+
+    monkeypatch.setattr(desk, "_read", counting)
+
+    async def run() -> list[Wire]:
+        wires = [Wire() for _ in range(7)]
+        for wire in wires:
+            server.connect(wire).data_received(post(source))
+        while not all(wire.sent.endswith(b"}") for wire in wires):
+            await asyncio.sleep(0.001)
+        return wires
+
+    for wire in server.loop.run_until_complete(asyncio.wait_for(run(), 5)):
+        assert wire.sent.startswith(b"HTTP/1.1 200 ")
+    assert len(read) == Event.objects.count() == 7
+    assert max(read) < 2
+
+
+def test_what_is_there_at_the_end_is_committed(
+    server: ServerRunner, source: AlertSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer, "BATCH", 2)
+
+    async def run() -> None:
+        for _ in range(7):
+            server.connect(Wire()).data_received(post(source))
+        server.lane.close()
+
+    server.loop.run_until_complete(asyncio.wait_for(run(), 5))
+    assert Event.objects.count() == 7
+
+
 def test_a_flood_is_refused_without_a_task_and_without_reading(
     server: ServerRunner, source: AlertSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,8 +248,7 @@ def test_an_event_is_committed_though_nobody_waits_for_the_answer(server: Server
         connection.data_received(post(source))
         wire.close()
         connection.connection_lost(None)
-        desk = server.lane._desk
-        while desk._arrived or desk._committer._open:
+        while server.lane._desk._committer._open:
             await asyncio.sleep(0.001)
         return wire
 
