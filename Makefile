@@ -24,7 +24,7 @@ e2e: ## Run the browser tests in real Chromium, two files at a time
 	@bin/setup dev && exec $(ON_ENGINES) .venv/bin/pytest tests/e2e -m e2e -n 2 --dist loadfile $(ARGS)
 
 faults: ## Kill real processes and see what is left
-	@bin/setup dev && exec .venv/bin/pytest tests/faults -m faults $(ARGS)
+	@bin/setup dev && exec bin/faults $(ARGS)
 
 reliability: ## The full fault harness: 45 minutes, figures into docs/reliability/
 	@bin/setup dev && bin/reliability
