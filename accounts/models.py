@@ -36,6 +36,11 @@ def validate_time_zone(name: str) -> None:
 
 
 class UserManager(BaseUserManager["User"]):
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """Return an address as accounts have it: in lower case throughout, as whoever signs in is looked up so."""
+        return super().normalize_email(email).lower()
+
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email__iexact=username)
 
@@ -79,6 +84,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         verbose_name_plural = "people"
         constraints = [
             models.UniqueConstraint(Lower("email"), name="accounts_user_email_unique"),
+            models.CheckConstraint(condition=Q(email=Lower("email")), name="accounts_user_email_lower"),
             models.CheckConstraint(
                 condition=Q(quiet_from__isnull=True, quiet_to__isnull=True)
                 | Q(quiet_from__isnull=False, quiet_to__isnull=False),
@@ -88,6 +94,10 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.name or self.email
+
+    def clean(self) -> None:
+        super().clean()
+        self.email = User.objects.normalize_email(self.email)
 
     def get_full_name(self) -> str:
         return str(self)

@@ -59,7 +59,7 @@ def update_person(person: User, *, name: str, email: str, role: str) -> None:
     if role != Role.ADMIN and is_last_admin(person):
         raise LastAdmin
     with audit.changing(person):
-        person.name, person.email, person.role = name, email, role
+        person.name, person.email, person.role = name, User.objects.normalize_email(email), role
         person.save(update_fields=["name", "email", "role"])
 
 

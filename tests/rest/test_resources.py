@@ -246,7 +246,7 @@ def test_on_calls_say_who_is_asked_when(alices: Api, alice: User, bob: User, pol
 
 
 def test_an_admin_invites_somebody(alices: Api, bobs: Api) -> None:
-    answer = alices.post("/users", {"email": "new@example.org", "name": "New", "role": "STAKEHOLDER"})
+    answer = alices.post("/users", {"email": "New@example.org", "name": "New", "role": "STAKEHOLDER"})
     person = User.objects.get(email="new@example.org")
     assert answer.status_code == 201, answer.text
     assert answer["Location"].endswith(f"/api/v1/users/{person.pk}")
