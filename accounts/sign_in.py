@@ -11,6 +11,8 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from accounts.second_factor import LimitedCodes
+
 GOOD_PASSWORD = "At least 10 characters, and nothing that is easy to guess."  # noqa: S105  # nosec B105
 
 
@@ -72,7 +74,7 @@ class PasswordAgainForm(allauth_forms.ReauthenticateForm):  # type: ignore[misc]
         self.fields["password"].help_text = ""
 
 
-class CodeForm(AuthenticateForm):  # type: ignore[misc]
+class CodeForm(LimitedCodes, AuthenticateForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _reword(self, code="Code")
@@ -80,7 +82,7 @@ class CodeForm(AuthenticateForm):  # type: ignore[misc]
         self.fields["code"].widget.attrs |= {"autofocus": True, "inputmode": "text"}
 
 
-class CodeAgainForm(ReauthenticateForm):  # type: ignore[misc]
+class CodeAgainForm(LimitedCodes, ReauthenticateForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _reword(self, code="Code")

@@ -262,7 +262,16 @@ AXES_CLIENT_IP_CALLABLE = "accounts.sign_in.client_address"
 AXES_LOCKOUT_CALLABLE = "accounts.sign_in.locked_out"
 AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
 AXES_VERBOSE = False
-ACCOUNT_RATE_LIMITS = {"login_failed": "30/m/ip"}
+ACCOUNT_RATE_LIMITS = {"login_failed": "30/m/ip"}  # codes have a limit of their own, see accounts.second_factor
+# All processes count together, and a code works once in all of them. In the database, as sign-in is to depend on
+# nothing else. Room for many, so that a flood of addresses does not make it forget.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "ilert_cache",
+        "OPTIONS": {"MAX_ENTRIES": 50_000},
+    }
+}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "ilert"
 MFA_ADAPTER = "accounts.adapter.MFAAdapter"

@@ -6,7 +6,6 @@ import time
 
 import pytest
 from django.contrib.sessions.models import Session
-from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
@@ -16,11 +15,6 @@ from tests.html import assert_clean
 
 LOGIN = reverse("account_login")
 RIGHT = {"login": "alice@example.org", "password": "alice-password"}
-
-
-@pytest.fixture(autouse=True)
-def _nothing_counted_yet() -> None:
-    cache.clear()
 
 
 def _try(client: Client, login: str, password: str = "wrong", address: str = "192.0.2.1"):  # type: ignore[no-untyped-def]
