@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from accounts.second_factor import LimitedCodes
+from ilert.common.client import throttled_as
 
 GOOD_PASSWORD = "At least 10 characters, and nothing that is easy to guess."  # noqa: S105  # nosec B105
 
@@ -107,8 +108,8 @@ def typed_address(request: HttpRequest | None, credentials: dict[str, Any] | Non
 
 
 def client_address(request: HttpRequest) -> str:
-    """Return the client's own address, which TrustedProxiesMiddleware has found out."""
-    return str(request.META.get("REMOTE_ADDR", ""))
+    """Return whose tries are counted together; TrustedProxiesMiddleware has found out the client's own address."""
+    return throttled_as(str(request.META.get("REMOTE_ADDR", "")))
 
 
 def locked_out(request: HttpRequest, *_: Any) -> HttpResponse:

@@ -64,6 +64,14 @@ def test_one_address_cannot_try_many_accounts(client: Client, alice: User) -> No
     assert AuditEntry.objects.filter(verb="failed to sign in").count() <= 31
 
 
+def test_addresses_of_one_network_count_as_one(client: Client, alice: User) -> None:
+    answers = [_try(client, "alice@example.org", address=f"2001:db8::{number:x}") for number in range(12)]
+
+    assert [answer.status_code for answer in answers] == [200] * 9 + [429] * 3
+    assert _try(client, "alice@example.org", address="2001:db8:0:1::1").status_code == 200
+    assert "2001:db8::b" in AuditEntry.objects.values_list("address", flat=True)
+
+
 def test_known_and_unknown_accounts_take_alike_long(alice: User, settings: Settings) -> None:
     """With the real hasher, which takes most of the time: without it for strangers there would be a factor of 5."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
