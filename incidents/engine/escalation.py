@@ -17,8 +17,7 @@ from incidents.engine import steps
 from incidents.models import Incident, Priority, Status
 from notifications import outbox
 from notifications.models import NotificationRule
-from oncall.models import EscalationPolicy
-from oncall.services import snapshot
+from oncall.services import snapshot, snapshots
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +118,8 @@ def _claim(due: "QuerySet[Incident]") -> list[Incident]:
 def _rules(incidents: list[Incident]) -> dict[int | None, dict[str, Any]]:
     """Return the rules, as they are now, of the policies that incidents are about to start."""
     ids = {incident.escalation_policy_id for incident in incidents}
-    policies = EscalationPolicy.objects.in_bulk({policy_id for policy_id in ids if policy_id})
-    return {policy_id: snapshot(policies.get(policy_id) if policy_id else None) for policy_id in ids}
+    found = snapshots([policy_id for policy_id in ids if policy_id])
+    return dict.fromkeys(ids, snapshot(None)) | found
 
 
 def _take_step(incident: Incident, rules: dict[int | None, dict[str, Any]]) -> runs.Step:
