@@ -24,6 +24,10 @@ class Role(models.TextChoices):
     STAKEHOLDER = "stakeholder", "Stakeholder"
 
 
+# They may act on incidents; stakeholders only read.
+RESPONDERS = (Role.ADMIN, Role.MEMBER)
+
+
 class Theme(models.TextChoices):
     SYSTEM = "system", "System"
     LIGHT = "light", "Light"
@@ -43,6 +47,10 @@ class UserManager(BaseUserManager["User"]):
 
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email__iexact=username)
+
+    def askable(self) -> "models.QuerySet[User]":
+        """Return those who can be asked about incidents, as they could accept them."""
+        return self.filter(is_active=True, role__in=RESPONDERS)
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         user = self.model(email=self.normalize_email(email), **fields)
@@ -132,8 +140,15 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def is_responder(self) -> bool:
-        """Whether this person may act on incidents; stakeholders only read."""
-        return self.role in (Role.ADMIN, Role.MEMBER)
+        """Whether this person may act on incidents."""
+        return self.role in RESPONDERS
+
+    @property
+    def why_not_asked(self) -> str:
+        """Why nobody asks this person about incidents, whoever names them; empty when they can be asked."""
+        if not self.is_active:
+            return "not active"
+        return "" if self.is_responder else "only reads"
 
     # Django's admin site asks these. Roles say what people may do; Django's permissions and groups are not used.
 

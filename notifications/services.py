@@ -232,7 +232,7 @@ def _failing(methods: list[ContactMethod], now: datetime) -> dict[int, str]:
 
 def unreachable(now: datetime) -> list[tuple[User, list[ReachWarning]]]:
     """Return the people of escalation policies whom something cannot reach, with what it is."""
-    people = User.objects.filter(is_active=True, escalation_rules__isnull=False).distinct()
+    people = User.objects.askable().filter(escalation_rules__isnull=False).distinct()
     found = [(person, [one for one in warnings_for(person, now) if one.tone == "danger"]) for person in people]
     return sorted(((person, what) for person, what in found if what), key=lambda pair: str(pair[0]).lower())
 

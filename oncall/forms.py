@@ -115,7 +115,7 @@ RuleFormSet = forms.formset_factory(
 def people(policy: EscalationPolicy | None = None) -> list[tuple[str, str]]:
     """Return who can be chosen: active responders, and whoever the policy names already."""
     users = sorted(can_be_asked(policy), key=lambda user: str(user).lower())
-    return [(str(user.pk), str(user) if user.is_active else f"{user} (not active)") for user in users]
+    return [(str(user.pk), f"{user} ({user.why_not_asked})" if user.why_not_asked else str(user)) for user in users]
 
 
 def stored_rules(policy: EscalationPolicy) -> list[dict[str, Any]]:

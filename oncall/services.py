@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import ProtectedError, Q, QuerySet
 
 from accounts import audit
-from accounts.models import Role, Team, User
+from accounts.models import RESPONDERS, Role, Team, User
 from oncall.models import EscalationPolicy, EscalationRule
 
 DEFAULT_POLICY_NAME = "Default"
@@ -42,15 +42,16 @@ class Timing:
 
 AT_ONCE = Timing()
 _SNAPSHOT_FIELDS = ("name", "repeating", "frequency", "delay_minutes", "accept_timeout_minutes")
-_ASKED = Q(rules__users__is_active=True)
+_ASKED = Q(rules__users__is_active=True, rules__users__role__in=RESPONDERS)
 
 
 def can_be_asked(policy: EscalationPolicy | None = None) -> QuerySet[User]:
     """Return who a rule may name: active responders, and whoever `policy` names already."""
-    choosable = Q(is_active=True, role__in=(Role.ADMIN, Role.MEMBER))
-    if policy is not None:
-        choosable |= Q(pk__in=User.objects.filter(escalation_rules__policy=policy).values("pk"))
-    return User.objects.filter(choosable)
+    choosable = User.objects.askable()
+    if policy is None:
+        return choosable
+    named = User.objects.filter(escalation_rules__policy=policy)
+    return User.objects.filter(Q(pk__in=choosable.values("pk")) | Q(pk__in=named.values("pk")))
 
 
 def check_name(name: str, policy: EscalationPolicy | None) -> None:
@@ -135,7 +136,7 @@ def snapshot(policy: EscalationPolicy | None) -> dict[str, Any]:
     """Return the policy's rules as they are now, as plain data that an escalation can keep.
 
     {"policy": name, "rounds": 1–9, "delay": minutes, "accept_timeout": minutes or None, "rules": [{"minutes": int,
-    "users": [id, …]}, …]}; without a policy there are no rules. Inactive people are left out.
+    "users": [id, …]}, …]}; without a policy there are no rules. Whom nobody asks any more is left out.
     """
     kept = snapshots([policy.pk]).get(policy.pk) if policy else None
     return kept or _snapshot(EscalationPolicy())

@@ -136,12 +136,12 @@ def _begin(incident: Incident, rules: dict[int | None, dict[str, Any]], number: 
 
 def _people(taken: list[runs.Step]) -> steps.People:
     ids = {user_id for step in taken for user_id in step.users}
-    by_id = {user.pk: _person(user) for user in _active().filter(pk__in=ids)}
+    by_id = {user.pk: _person(user) for user in _askable().filter(pk__in=ids)}
     return steps.People(by_id, _admins() if any(step.finished or step.again for step in taken) else [])
 
 
 def _admins() -> list[steps.Person]:
-    return [_person(user) for user in _active().filter(role=Role.ADMIN).order_by("pk")]
+    return [_person(user) for user in _askable().filter(role=Role.ADMIN).order_by("pk")]
 
 
 def _person(user: User) -> steps.Person:
@@ -153,9 +153,9 @@ def _person(user: User) -> steps.Person:
     return steps.Person(str(user), ways, user.quiet_hours, user.muted_until)
 
 
-def _active() -> "QuerySet[User]":
+def _askable() -> "QuerySet[User]":
     rules = NotificationRule.objects.usable().select_related("contact_method")
-    return User.objects.filter(is_active=True).prefetch_related(Prefetch("notification_rules", rules))
+    return User.objects.askable().prefetch_related(Prefetch("notification_rules", rules))
 
 
 def _write(plans: list[steps.Plan]) -> None:

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from accounts.models import Role, User
+from accounts.models import User
 from accounts.requests import SignedInRequest
 from ilert.common import markdown
 from ilert.common.clock import database_now
@@ -130,7 +130,7 @@ def _related(incident: Incident, viewer: User) -> list[Incident]:
 
 def _choices(incident: Incident, viewer: User) -> dict[str, object]:
     """Return what the dialogs offer."""
-    responders = User.objects.filter(is_active=True, role__in=[Role.ADMIN, Role.MEMBER])
+    responders = User.objects.askable()
     others = Incident.objects.visible_to(viewer).filter(
         alert_source=incident.alert_source_id, status__lt=Status.RESOLVED, merged_into=None
     )

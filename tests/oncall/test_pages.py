@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from accounts import services
 from accounts.models import Role, User
 from alertsources.models import AlertSource
 from oncall.forms import Draft, new_rule
@@ -77,7 +78,7 @@ def test_times_add_up_and_a_level_that_reaches_nobody_takes_none(alice: User, bo
 
     found = course(policy)
 
-    assert [(level.minutes, level.people, level.inactive) for level in found.levels] == [
+    assert [(level.minutes, level.people, level.not_asked) for level in found.levels] == [
         (0, [alice], []),
         (10, [], [gone]),
         (10, [bob], []),
@@ -86,9 +87,9 @@ def test_times_add_up_and_a_level_that_reaches_nobody_takes_none(alice: User, bo
 
 
 def test_rule_that_reaches_nobody_is_warned_about(as_alice: Client, policy: EscalationPolicy, bob: User) -> None:
-    bob.is_active = False
-    bob.save()
+    services.update_person(bob, name="Bob", email=bob.email, role=Role.STAKEHOLDER)
 
+    assert "Bob (only reads)" in as_alice.get(policy.get_absolute_url()).content.decode()
     assert "Rule 2 reaches nobody" in as_alice.get(policy.get_absolute_url()).content.decode()
     assert "A rule reaches nobody" in as_alice.get(reverse("policy-list")).content.decode()
 

@@ -4,14 +4,15 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts.models import User
+from accounts.models import Role, User
 from oncall.models import EscalationPolicy
 from oncall.services import RuleData, Timing, create_policy, snapshot, snapshots
 
 
 def test_rules_are_kept_in_order_with_whom_they_ask(alice: User, bob: User, charlie: User) -> None:
-    User.objects.filter(pk=charlie.pk).update(is_active=False)
-    rules = [RuleData(10, [bob.pk, alice.pk]), RuleData(20, [charlie.pk]), RuleData(30, [])]
+    User.objects.filter(pk=charlie.pk).update(role=Role.MEMBER, is_active=False)
+    dora = User.objects.create_user("dora@example.org", role=Role.STAKEHOLDER)
+    rules = [RuleData(10, [bob.pk, alice.pk]), RuleData(20, [charlie.pk]), RuleData(30, [dora.pk])]
     policy = create_policy("Night", rules, repeating=True, frequency=3, timing=Timing(5, 60))
 
     assert snapshot(policy) == {
