@@ -11,7 +11,8 @@ from django.http import HttpRequest
 from accounts import audit
 from accounts.api_keys.models import ApiKey
 from accounts.models import AuditEntry, Role, Team, User
-from accounts.services import LastAdmin, is_last_admin
+from accounts.services import LastAdmin, end_access, is_last_admin
+from ilert.common.clock import database_now
 
 admin.site.site_header = admin.site.site_title = "ilert"
 admin.site.index_title = "Behind the scenes"
@@ -108,6 +109,11 @@ class UserAdmin(AuditedAdmin):
         "last_login",
         "date_joined",
     )
+
+    def save_model(self, request: HttpRequest, obj: User, form: UserForm, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "is_active" in form.changed_data:
+            end_access(obj, database_now())
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Who has left is made inactive: what they did stays theirs."""

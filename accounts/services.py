@@ -2,13 +2,19 @@
 
 import secrets
 from collections.abc import Iterable
+from datetime import datetime
 
+from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.models import Session
 from django.db import transaction
 
 from accounts import audit
+from accounts.api_keys.services import revoke_api_key
 from accounts.models import Role, Team, User
 from accounts.signals import email_moved, email_proven
+from ilert.common.clock import database_now
 
 
 @transaction.atomic
@@ -77,12 +83,30 @@ def update_profile(person: User) -> None:
 
 @transaction.atomic
 def set_person_active(person: User, active: bool) -> None:
-    """Let a person in again, or shut them out at once: their sessions, links and keys end. LastAdmin as above."""
+    """Let a person in again, or shut them out at once: their sessions, links and keys end. LastAdmin as above.
+
+    Neither sessions nor keys come back with the person: who was shut out may have left them with somebody else.
+    """
     if not active and is_last_admin(person):
         raise LastAdmin
     with audit.changing(person, "activated" if active else "deactivated"):
         person.is_active = active
         person.save(update_fields=["is_active"])
+    end_access(person, database_now())
+
+
+@transaction.atomic
+def end_access(person: User, now: datetime) -> None:
+    """End the sessions and the keys of `person` for good.
+
+    All sessions are looked through, as the list of somebody's own leaves out those of who was shut out before.
+    """
+    for session in Session.objects.filter(expire_date__gt=now).iterator():
+        if session.get_decoded().get(SESSION_KEY) == str(person.pk):
+            session.delete()
+    UserSession.objects.filter(user=person).delete()
+    for key in person.api_keys.filter(revoked_at=None):
+        revoke_api_key(key, now)
 
 
 @transaction.atomic

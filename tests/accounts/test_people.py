@@ -12,7 +12,8 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from accounts import invitations, services
-from accounts.models import Role, Team, User
+from accounts.api_keys.services import create_api_key
+from accounts.models import AuditEntry, Role, Team, User
 from alertsources.models import AlertSource
 from oncall.models import EscalationPolicy
 from tests.conftest import NOW
@@ -156,6 +157,30 @@ def test_whoever_is_shut_out_is_out_at_once(as_alice: Client, bob: User) -> None
     as_alice.post(reverse("person-set-active", args=[bob.pk]), {"active": "1"})
     bob.refresh_from_db()
     assert bob.is_active
+
+
+@pytest.mark.parametrize("where", ["product", "admin site"])
+def test_sessions_and_keys_do_not_come_back_with_a_person(as_alice: Client, bob: User, where: str) -> None:
+    _, key = create_api_key(bob, "CI", NOW)
+    bobs, script = Client(), Client(headers={"Authorization": f"Bearer {key}"})
+    bobs.force_login(bob)
+
+    def set_active(active: bool) -> None:
+        if where == "product":
+            as_alice.post(reverse("person-set-active", args=[bob.pk]), {"active": "1" if active else "0"})
+            return
+        entry = {"email": bob.email, "role": "member", "time_zone": "UTC", "theme": "dark"}
+        entry |= {"is_active": "on"} if active else {}
+        as_alice.post(reverse("admin:accounts_user_change", args=[bob.pk]), entry)
+
+    set_active(False)
+    set_active(True)
+
+    bob.refresh_from_db()
+    assert bob.is_active
+    assert bobs.get(reverse("people")).status_code == 302
+    assert script.get("/api/v1/users/current").status_code == 401
+    assert AuditEntry.objects.filter(verb="revoked", object_type="API key").count() == 1
 
 
 def test_page_says_what_asks_a_person(as_alice: Client, policy: EscalationPolicy, bob: User) -> None:
