@@ -4,6 +4,7 @@ import zoneinfo
 from datetime import datetime
 from typing import Any, ClassVar, Self, TypeVar
 
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
@@ -51,6 +52,11 @@ class UserManager(BaseUserManager["User"]):
     def askable(self) -> "models.QuerySet[User]":
         """Return those who can be asked about incidents, as they could accept them."""
         return self.filter(is_active=True, role__in=RESPONDERS)
+
+    def signing_in_admins(self) -> "models.QuerySet[User]":
+        """Return the active admins who have a password; one who has only been invited cannot set anything up."""
+        admins = self.filter(role=Role.ADMIN, is_active=True)
+        return admins.exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         user = self.model(email=self.normalize_email(email), **fields)

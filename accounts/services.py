@@ -24,15 +24,25 @@ def ensure_first_admin() -> tuple[str, str | None]:
     Returns (e-mail address, password). The password is only given when it was made up here, since then nobody else
     knows it; it is stored nowhere in clear.
     """
-    existing = User.objects.filter(role=Role.ADMIN, is_active=True).order_by("pk").first()
+    existing = User.objects.signing_in_admins().order_by("pk").first()
     if existing:
         return existing.email, None
     generated = None if settings.ILERT_ADMIN_PASSWORD else secrets.token_urlsafe(12)
-    user = User.objects.create_superuser(
-        settings.ILERT_ADMIN_EMAIL, generated or settings.ILERT_ADMIN_PASSWORD, name="Admin"
-    )
-    audit.created(user)
-    return user.email, generated
+    email = User.objects.normalize_email(settings.ILERT_ADMIN_EMAIL)
+    password = generated or settings.ILERT_ADMIN_PASSWORD
+    if person := User.objects.filter(email=email).first():
+        _make_admin(person, password)
+    else:
+        audit.created(User.objects.create_superuser(email, password, name="Admin"))
+    return email, generated
+
+
+def _make_admin(person: User, password: str) -> None:
+    """Let somebody who is here already set things up, as whoever runs the installation names their address."""
+    with audit.changing(person):
+        person.role, person.is_active = Role.ADMIN, True
+        person.set_password(password)
+        person.save(update_fields=["role", "is_active", "password"])
 
 
 class LastAdmin(Exception):
@@ -43,8 +53,8 @@ class LastAdmin(Exception):
 
 
 def is_last_admin(person: User) -> bool:
-    """Whether `person` is the only active admin. Locks the admins, so that two cannot leave at one moment."""
-    admins = User.objects.filter(role=Role.ADMIN, is_active=True).order_by("pk")
+    """Whether `person` is the only admin who can sign in. Locks them, so that two cannot leave at one moment."""
+    admins = User.objects.signing_in_admins().order_by("pk")
     return list(admins.select_for_update().values_list("pk", flat=True)) == [person.pk]
 
 
