@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.forms import CharField, ModelForm, PasswordInput
@@ -72,6 +73,12 @@ class UserForm(ModelForm[User]):
         model = User
         fields = ("email", "name", "role", "time_zone", "theme", "is_active")
 
+    def clean_new_password(self) -> str:
+        password: str = self.cleaned_data["new_password"]
+        if password:
+            validate_password(password, self.instance)
+        return password
+
     def clean(self) -> dict[str, Any] | None:
         data = super().clean() or {}
         stays = data.get("is_active") and data.get("role") == Role.ADMIN
@@ -112,6 +119,8 @@ class UserAdmin(AuditedAdmin):
 
     def save_model(self, request: HttpRequest, obj: User, form: UserForm, change: bool) -> None:
         super().save_model(request, obj, form, change)
+        if form.cleaned_data["new_password"]:
+            audit.record(audit.current_actor(), "changed password of", obj, {}, {})
         if change and "is_active" in form.changed_data:
             end_access(obj, database_now())
 

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from tests.html import assert_clean
 
 LOGIN = {"login": "alice@example.org", "password": "alice-password"}
@@ -135,6 +135,37 @@ def test_password_is_changed_with_the_present_one(as_alice: Client, alice: User)
 
     alice.refresh_from_db()
     assert alice.check_password("quite-new-secret")
+
+
+def test_admin_site_has_no_page_of_its_own_for_the_password(as_alice: Client, alice: User) -> None:
+    new = {"old_password": "alice-password", "new_password1": "quite-new-secret", "new_password2": "quite-new-secret"}
+
+    answer = as_alice.post("/admin/password_change/", new)
+
+    assert answer["Location"] == reverse("account_change_password")
+    alice.refresh_from_db()
+    assert alice.check_password("alice-password")
+
+
+def test_admin_site_refuses_weak_passwords_and_logs_new_ones(as_alice: Client, bob: User) -> None:
+    page = reverse("admin:accounts_user_change", args=[bob.pk])
+    entry = {
+        "email": bob.email,
+        "name": "Bob",
+        "role": "member",
+        "time_zone": "UTC",
+        "theme": "dark",
+        "is_active": "on",
+    }
+
+    weak = as_alice.post(page, entry | {"new_password": "1"})
+    assert weak.status_code == 200
+    assert "too short" in weak.content.decode()
+    as_alice.post(page, entry | {"new_password": "bobs-new-secret"})
+
+    bob.refresh_from_db()
+    assert bob.check_password("bobs-new-secret")
+    assert AuditEntry.objects.filter(verb="changed password of", object_id=bob.pk, actor_name="Alice").count() == 1
 
 
 def test_admin_site_has_no_sign_in_of_its_own(client: Client, db: None) -> None:
