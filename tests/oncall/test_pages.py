@@ -356,3 +356,21 @@ def test_name_that_is_taken_in_the_same_instant_is_an_error_of_the_form(
     assert response.status_code == 200
     assert "Another escalation policy has this name already" in response.content.decode()
     assert EscalationPolicy.objects.count() == 1
+
+
+def test_button_with_a_number_beyond_all_measure_does_nothing(as_alice: Client, policy: EscalationPolicy) -> None:
+    page = as_alice.post(reverse("policy-edit", args=[policy.pk]), {"do": "up-" + "1" * 5000})
+
+    assert page.status_code == 200
+
+
+def test_empty_rule_is_said_to_be_wrong_whatever_the_form_says_it_began_with(as_alice: Client, alice: User) -> None:
+    entry = {
+        "name": "Night", "delay_minutes": "0", "rules-TOTAL_FORMS": "2", "rules-INITIAL_FORMS": "0",
+        "rules-0-users": [alice.pk], "rules-0-escalation_timeout": "5", "rules-1-escalation_timeout": "",
+    }  # fmt: skip
+
+    page = as_alice.post(reverse("policy-create"), entry)
+
+    assert "Choose at least one person" in page.content.decode()
+    assert not EscalationPolicy.objects.filter(name="Night").exists()
