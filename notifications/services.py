@@ -90,6 +90,7 @@ def move_email_methods(person: User, old_email: str, now: datetime) -> None:
             method.address = person.email
             method.verified_at = method.verified_at if is_own else None
             method.save(update_fields=["address", "verified_at"])
+        verification.end_codes(method)
         if not is_own:
             _cancel(method, "The address was changed, and the new one is not confirmed.", now)
 

@@ -163,6 +163,7 @@ WRITES: dict[str, tuple[Callable[[Cast], Any], list[str]]] = {
 }
 # They write nothing of the configuration, or only a part of what another one writes.
 OTHERS = {
+    "notifications.end_codes",
     "accounts.end_access",
     "oncall.snapshots",
     "accounts.is_last_admin",
