@@ -26,7 +26,7 @@ from incidents.listing import Filters, neighbours
 from incidents.live_detail import fingerprints, watch
 from incidents.models import Event, Incident, Status
 from incidents.views.deeds import SNOOZES
-from incidents.views.streams import event_stream, no_stream
+from incidents.views.streams import event_stream, may_stay, no_stream
 from oncall.models import EscalationPolicy
 
 # Decrypting a key that no page here shows would cost time, and an error if its encryption key were lost.
@@ -72,7 +72,7 @@ def incident_stream(request: SignedInRequest, pk: int) -> HttpResponse | Streami
     """Server-sent events that say when the incident's page would show something else."""
     if not isinstance(request, ASGIRequest) or watch.is_full:
         return no_stream()
-    return event_stream(watch.follow(pk, request.GET.get("version", "")))
+    return event_stream(watch.follow(pk, request.GET.get("version", ""), may_stay(request)))
 
 
 @require_GET
