@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.forms import CharField, ModelForm, PasswordInput
@@ -11,7 +12,8 @@ from django.http import HttpRequest
 from accounts import audit
 from accounts.api_keys.models import ApiKey
 from accounts.models import AuditEntry, Role, Team, User
-from accounts.services import LastAdmin, is_last_admin
+from accounts.services import LastAdmin, end_access, is_last_admin
+from ilert.common.clock import database_now
 
 admin.site.site_header = admin.site.site_title = "ilert"
 admin.site.index_title = "Behind the scenes"
@@ -71,6 +73,12 @@ class UserForm(ModelForm[User]):
         model = User
         fields = ("email", "name", "role", "time_zone", "theme", "is_active")
 
+    def clean_new_password(self) -> str:
+        password: str = self.cleaned_data["new_password"]
+        if password:
+            validate_password(password, self.instance)
+        return password
+
     def clean(self) -> dict[str, Any] | None:
         data = super().clean() or {}
         stays = data.get("is_active") and data.get("role") == Role.ADMIN
@@ -108,6 +116,13 @@ class UserAdmin(AuditedAdmin):
         "last_login",
         "date_joined",
     )
+
+    def save_model(self, request: HttpRequest, obj: User, form: UserForm, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if form.cleaned_data["new_password"]:
+            audit.record(audit.current_actor(), "changed password of", obj, {}, {})
+        if change and "is_active" in form.changed_data:
+            end_access(obj, database_now())
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Who has left is made inactive: what they did stays theirs."""

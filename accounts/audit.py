@@ -10,7 +10,12 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from allauth.account.signals import password_changed, password_reset
-from allauth.mfa.signals import authenticator_added, authenticator_removed, authenticator_reset
+from allauth.mfa.signals import (
+    authentication_failed,
+    authenticator_added,
+    authenticator_removed,
+    authenticator_reset,
+)
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import models, transaction
 from django.dispatch import receiver
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
 _request: ContextVar[HttpRequest | None] = ContextVar("audited_request", default=None)
 _SECRET_FIELDS = (EncryptedTextField, models.BinaryField)
+WRONG_CODE = "failed second factor of"
 _LEFT_OUT = frozenset({"password", "last_login", "is_superuser", "theme"})
 
 
@@ -149,6 +155,12 @@ def _second_factor_off(sender: Any, user: User, authenticator: "Authenticator", 
 @receiver(authenticator_reset)
 def _second_factor_anew(sender: Any, user: User, **_: Any) -> None:
     record(user, "made new recovery codes of", user, {}, {})
+
+
+@receiver(authentication_failed)
+def _wrong_code(sender: Any, user: User, **_: Any) -> None:
+    """Who enters it has the password, but need not be that person. `accounts.second_factor` counts these."""
+    record(current_actor(), WRONG_CODE, user, {}, {})
 
 
 @receiver([password_changed, password_reset])

@@ -4,6 +4,7 @@ import zoneinfo
 from datetime import datetime
 from typing import Any, ClassVar, Self, TypeVar
 
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
@@ -24,6 +25,10 @@ class Role(models.TextChoices):
     STAKEHOLDER = "stakeholder", "Stakeholder"
 
 
+# They may act on incidents; stakeholders only read.
+RESPONDERS = (Role.ADMIN, Role.MEMBER)
+
+
 class Theme(models.TextChoices):
     SYSTEM = "system", "System"
     LIGHT = "light", "Light"
@@ -36,8 +41,22 @@ def validate_time_zone(name: str) -> None:
 
 
 class UserManager(BaseUserManager["User"]):
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """Return an address as accounts have it: in lower case throughout, as whoever signs in is looked up so."""
+        return super().normalize_email(email).lower()
+
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email__iexact=username)
+
+    def askable(self) -> "models.QuerySet[User]":
+        """Return those who can be asked about incidents, as they could accept them."""
+        return self.filter(is_active=True, role__in=RESPONDERS)
+
+    def signing_in_admins(self) -> "models.QuerySet[User]":
+        """Return the active admins who have a password; one who has only been invited cannot set anything up."""
+        admins = self.filter(role=Role.ADMIN, is_active=True)
+        return admins.exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX)
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         user = self.model(email=self.normalize_email(email), **fields)
@@ -79,6 +98,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         verbose_name_plural = "people"
         constraints = [
             models.UniqueConstraint(Lower("email"), name="accounts_user_email_unique"),
+            models.CheckConstraint(condition=Q(email=Lower("email")), name="accounts_user_email_lower"),
             models.CheckConstraint(
                 condition=Q(quiet_from__isnull=True, quiet_to__isnull=True)
                 | Q(quiet_from__isnull=False, quiet_to__isnull=False),
@@ -88,6 +108,10 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.name or self.email
+
+    def clean(self) -> None:
+        super().clean()
+        self.email = User.objects.normalize_email(self.email)
 
     def get_full_name(self) -> str:
         return str(self)
@@ -122,8 +146,15 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def is_responder(self) -> bool:
-        """Whether this person may act on incidents; stakeholders only read."""
-        return self.role in (Role.ADMIN, Role.MEMBER)
+        """Whether this person may act on incidents."""
+        return self.role in RESPONDERS
+
+    @property
+    def why_not_asked(self) -> str:
+        """Why nobody asks this person about incidents, whoever names them; empty when they can be asked."""
+        if not self.is_active:
+            return "not active"
+        return "" if self.is_responder else "only reads"
 
     # Django's admin site asks these. Roles say what people may do; Django's permissions and groups are not used.
 

@@ -19,7 +19,7 @@ class UserSerializer(Strict):
     def validate_email(self, email: str) -> str:
         if User.objects.filter(email__iexact=email).exists():
             raise serializers.ValidationError("Somebody has this e-mail address already.")
-        return email
+        return User.objects.normalize_email(email)
 
 
 class TeamField(RefSerializer):

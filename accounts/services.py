@@ -2,13 +2,19 @@
 
 import secrets
 from collections.abc import Iterable
+from datetime import datetime
 
+from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.models import Session
 from django.db import transaction
 
 from accounts import audit
+from accounts.api_keys.services import revoke_api_key
 from accounts.models import Role, Team, User
 from accounts.signals import email_moved, email_proven
+from ilert.common.clock import database_now
 
 
 @transaction.atomic
@@ -18,15 +24,25 @@ def ensure_first_admin() -> tuple[str, str | None]:
     Returns (e-mail address, password). The password is only given when it was made up here, since then nobody else
     knows it; it is stored nowhere in clear.
     """
-    existing = User.objects.filter(role=Role.ADMIN, is_active=True).order_by("pk").first()
+    existing = User.objects.signing_in_admins().order_by("pk").first()
     if existing:
         return existing.email, None
     generated = None if settings.ILERT_ADMIN_PASSWORD else secrets.token_urlsafe(12)
-    user = User.objects.create_superuser(
-        settings.ILERT_ADMIN_EMAIL, generated or settings.ILERT_ADMIN_PASSWORD, name="Admin"
-    )
-    audit.created(user)
-    return user.email, generated
+    email = User.objects.normalize_email(settings.ILERT_ADMIN_EMAIL)
+    password = generated or settings.ILERT_ADMIN_PASSWORD
+    if person := User.objects.filter(email=email).first():
+        _make_admin(person, password)
+    else:
+        audit.created(User.objects.create_superuser(email, password, name="Admin"))
+    return email, generated
+
+
+def _make_admin(person: User, password: str) -> None:
+    """Let somebody who is here already set things up, as whoever runs the installation names their address."""
+    with audit.changing(person):
+        person.role, person.is_active = Role.ADMIN, True
+        person.set_password(password)
+        person.save(update_fields=["role", "is_active", "password"])
 
 
 class LastAdmin(Exception):
@@ -37,8 +53,8 @@ class LastAdmin(Exception):
 
 
 def is_last_admin(person: User) -> bool:
-    """Whether `person` is the only active admin. Locks the admins, so that two cannot leave at one moment."""
-    admins = User.objects.filter(role=Role.ADMIN, is_active=True).order_by("pk")
+    """Whether `person` is the only admin who can sign in. Locks them, so that two cannot leave at one moment."""
+    admins = User.objects.signing_in_admins().order_by("pk")
     return list(admins.select_for_update().values_list("pk", flat=True)) == [person.pk]
 
 
@@ -59,7 +75,7 @@ def update_person(person: User, *, name: str, email: str, role: str) -> None:
     if role != Role.ADMIN and is_last_admin(person):
         raise LastAdmin
     with audit.changing(person):
-        person.name, person.email, person.role = name, email, role
+        person.name, person.email, person.role = name, User.objects.normalize_email(email), role
         person.save(update_fields=["name", "email", "role"])
 
 
@@ -77,12 +93,30 @@ def update_profile(person: User) -> None:
 
 @transaction.atomic
 def set_person_active(person: User, active: bool) -> None:
-    """Let a person in again, or shut them out at once: their sessions, links and keys end. LastAdmin as above."""
+    """Let a person in again, or shut them out at once: their sessions, links and keys end. LastAdmin as above.
+
+    Neither sessions nor keys come back with the person: who was shut out may have left them with somebody else.
+    """
     if not active and is_last_admin(person):
         raise LastAdmin
     with audit.changing(person, "activated" if active else "deactivated"):
         person.is_active = active
         person.save(update_fields=["is_active"])
+    end_access(person, database_now())
+
+
+@transaction.atomic
+def end_access(person: User, now: datetime) -> None:
+    """End the sessions and the keys of `person` for good.
+
+    All sessions are looked through, as the list of somebody's own leaves out those of who was shut out before.
+    """
+    for session in Session.objects.filter(expire_date__gt=now).iterator():
+        if session.get_decoded().get(SESSION_KEY) == str(person.pk):
+            session.delete()
+    UserSession.objects.filter(user=person).delete()
+    for key in person.api_keys.filter(revoked_at=None):
+        revoke_api_key(key, now)
 
 
 @transaction.atomic

@@ -11,6 +11,9 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from accounts.second_factor import LimitedCodes
+from ilert.common.client import throttled_as
+
 GOOD_PASSWORD = "At least 10 characters, and nothing that is easy to guess."  # noqa: S105  # nosec B105
 
 
@@ -72,7 +75,7 @@ class PasswordAgainForm(allauth_forms.ReauthenticateForm):  # type: ignore[misc]
         self.fields["password"].help_text = ""
 
 
-class CodeForm(AuthenticateForm):  # type: ignore[misc]
+class CodeForm(LimitedCodes, AuthenticateForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _reword(self, code="Code")
@@ -80,7 +83,7 @@ class CodeForm(AuthenticateForm):  # type: ignore[misc]
         self.fields["code"].widget.attrs |= {"autofocus": True, "inputmode": "text"}
 
 
-class CodeAgainForm(ReauthenticateForm):  # type: ignore[misc]
+class CodeAgainForm(LimitedCodes, ReauthenticateForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _reword(self, code="Code")
@@ -105,8 +108,8 @@ def typed_address(request: HttpRequest | None, credentials: dict[str, Any] | Non
 
 
 def client_address(request: HttpRequest) -> str:
-    """Return the client's own address, which TrustedProxiesMiddleware has found out."""
-    return str(request.META.get("REMOTE_ADDR", ""))
+    """Return whose tries are counted together; TrustedProxiesMiddleware has found out the client's own address."""
+    return throttled_as(str(request.META.get("REMOTE_ADDR", "")))
 
 
 def locked_out(request: HttpRequest, *_: Any) -> HttpResponse:

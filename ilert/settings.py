@@ -75,9 +75,10 @@ if ILERT_RETENTION_DAYS < 1:
 ILERT_ALLOW_PRIVATE_NETWORKS = _networks("ILERT_ALLOW_PRIVATE_NETWORKS", [])
 # Whose X-Forwarded-For and X-Forwarded-Proto are believed; from anybody else they are taken away.
 _PRIVATE = ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]
-ILERT_TRUSTED_PROXIES = _networks(
-    "ILERT_TRUSTED_PROXIES", _PRIVATE if env.bool("ILERT_BEHIND_PROXY", default=False) else []
-)
+_LISTED_PROXIES = _networks("ILERT_TRUSTED_PROXIES", [])
+# The short form cannot tell a proxy in a private network from a client there, so that only one is believed.
+ILERT_ONE_PROXY: bool = env.bool("ILERT_BEHIND_PROXY", default=False) and not _LISTED_PROXIES
+ILERT_TRUSTED_PROXIES = [ipaddress.ip_network(network) for network in _PRIVATE] if ILERT_ONE_PROXY else _LISTED_PROXIES
 
 
 def _count(name: str, default: int, *, least: int) -> int:
@@ -262,7 +263,16 @@ AXES_CLIENT_IP_CALLABLE = "accounts.sign_in.client_address"
 AXES_LOCKOUT_CALLABLE = "accounts.sign_in.locked_out"
 AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
 AXES_VERBOSE = False
-ACCOUNT_RATE_LIMITS = {"login_failed": "30/m/ip"}
+ACCOUNT_RATE_LIMITS = {"login_failed": "30/m/ip"}  # codes have a limit of their own, see accounts.second_factor
+# All processes count together, and a code works once in all of them. In the database, as sign-in is to depend on
+# nothing else. Room for many, so that a flood of addresses does not make it forget.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "ilert_cache",
+        "OPTIONS": {"MAX_ENTRIES": 50_000},
+    }
+}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "ilert"
 MFA_ADAPTER = "accounts.adapter.MFAAdapter"

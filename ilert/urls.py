@@ -2,18 +2,21 @@
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
-from django.contrib.auth.models import Group
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from accounts.admin import AuditedAdmin, ReadOnlyAdmin
 from ilert import views
 from ilert.openapi import SchemaView
 
 # One way to sign in: the admin site sends people to the product's own page, and others away.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
-# Roles say what people may do; Django's groups are not used.
-if admin.site.is_registered(Group):  # not when a failed import of this module is tried again
-    admin.site.unregister(Group)
+# And one way to change a password: one that is checked and logged.
+admin.site.password_change = views.change_password  # type: ignore[method-assign, assignment]
+# What packages register could be changed past the audit log, such as somebody's second factor.
+admin.site.unregister(
+    [model for model, page in admin.site._registry.items() if not isinstance(page, AuditedAdmin | ReadOnlyAdmin)]
+)
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="incident-list"), name="home"),

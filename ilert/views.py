@@ -29,6 +29,11 @@ def set_theme(request: HttpRequest) -> HttpResponse:
     return redirect(back if safe else "home")
 
 
+def change_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    """The admin site's address of it leads to the product's own page."""
+    return redirect("account_change_password")
+
+
 class ExampleForm(forms.Form):
     """What the style guide shows of forms."""
 

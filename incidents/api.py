@@ -18,7 +18,7 @@ from accounts.models import User
 from ilert.common.clock import database_now
 from ilert.common.links import absolute
 from ilert.common.rest.errors import Conflict
-from ilert.common.rest.paging import CURSOR, MAX_RESULTS, listed, next_link, whole
+from ilert.common.rest.paging import CURSOR, MAX_RESULTS, MAX_START, listed, next_link, whole
 from ilert.common.text import MAX_ID, number
 from incidents import lifecycle, services, timeline
 from incidents.lifecycle import Refused, Report
@@ -44,6 +44,7 @@ _FILTERS = [
 ]
 _PAGES = [
     OpenApiParameter("max-results", int, description="How many at most: 50, or up to 100."),
+    OpenApiParameter("start-index", int, description="How many to leave out first: up to 10 000."),
     OpenApiParameter(
         CURSOR, int, description="Where the next page begins, as the Link header of the page before says."
     ),
@@ -139,7 +140,10 @@ class IncidentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
         """The whole timeline, the newest first: events, steps, messages, deeds."""
         size = whole(request, "max-results", 50, least=1, most=MAX_RESULTS)
         before = whole(request, CURSOR, MAX_ID, least=1, most=MAX_ID)
-        items = list(timeline.section(self._incident(pk), before=str(before), size=size + 1).items)
+        start = whole(request, "start-index", 0, least=0, most=MAX_START)
+        incident = self._incident(pk)
+        before = timeline.past(incident, before, start)
+        items = list(timeline.section(incident, before=str(before), size=size + 1).items)
         link = next_link(request, items[size - 1].id) if len(items) > size else ""
         return listed(LogEntrySerializer(items[:size], many=True).data, link)
 

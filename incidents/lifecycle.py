@@ -55,7 +55,7 @@ def escalate(incident_id: int, actor: User, now: datetime) -> Result:
 @atomic_verb
 def assign_person(incident_id: int, person: User, actor: User, now: datetime) -> Result:
     """Ask one person by name instead of everybody who would be asked."""
-    if not (person.is_active and person.is_responder):
+    if person.why_not_asked:
         raise Refused(f"{person} cannot be asked: only active members and admins can accept incidents.")
     incident = _locked(incident_id)
     if not _move(incident, Deed.ASSIGN):

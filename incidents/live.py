@@ -9,15 +9,17 @@ import contextlib
 import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, connection, connections
 from django.utils import timezone
 
+from accounts.models import User
+from alertsources.models import AlertSource
 from incidents.listing import Filters
-from incidents.models import TIMELINE_SEQUENCE
+from incidents.models import TIMELINE_SEQUENCE, Scope
 from incidents.rows import Listing, listing
 
 INTERVAL = 1.0
@@ -28,18 +30,36 @@ LIFETIME = 600.0
 MAX_FOLLOWERS = 1000
 
 T = TypeVar("T")
+# Whether whoever has the page open may still see what it shows; asks the database.
+MayStay = Callable[[], bool]
 
 
 @dataclass(frozen=True)
 class View:
-    """A list as somebody has it open. Two people with the same filters and time zone share it."""
+    """A list as somebody has it open. Two people with the same filters, time zone and teams share it.
+
+    `teams` are None for those who see everything.
+    """
 
     filters: Filters
     zone: str
+    teams: frozenset[int] | None = None
 
     def read(self) -> Listing:
         with timezone.override(self.zone):
-            return listing(self.filters)
+            return listing(replace(self.filters, scope=self._scope()))
+
+    def _scope(self) -> Scope | None:
+        """Return what may be seen now: a source may have got a team since the page was opened."""
+        opened = self.filters.scope
+        if opened and (viewer := User.objects.filter(pk=opened.viewer).first()):
+            return Scope.of(viewer)
+        if self.teams is None:
+            return opened
+        hidden = AlertSource.objects.filter(team__isnull=False).exclude(team__in=self.teams)
+        ids = tuple(hidden.order_by("pk").values_list("pk", flat=True))
+        # Many share it, so that it is nobody's own; each of them comes again with theirs at the next heartbeat.
+        return Scope(0, ids) if ids else None
 
     def message(self, now: Listing, before: Listing | None) -> dict[str, Any]:
         """Return what a page that shows `before` needs to show `now`; a page that shows None needs all of it."""
@@ -94,7 +114,7 @@ class Board:
     def is_full(self) -> bool:
         return sum(len(watched.followers) for watched in self._views.values()) >= MAX_FOLLOWERS
 
-    async def follow(self, view: View, version: str) -> AsyncGenerator[str, None]:
+    async def follow(self, view: View, version: str, may_stay: MayStay) -> AsyncGenerator[str, None]:
         """Yield server-sent events for a page that shows `version` of `view`."""
         watched = self._views.get(view)
         if watched is None:
@@ -111,7 +131,7 @@ class Board:
             return f"event: rows\ndata: {watched.message_since(before)}\n\n"
 
         try:
-            async for part in stream(follower.wake, message):
+            async for part in stream(follower.wake, message, may_stay):
                 yield part
         finally:
             watched.followers.discard(follower)
@@ -141,20 +161,35 @@ class Board:
             watched.show(await in_thread(view.read))
 
 
-async def stream(wake: asyncio.Event, message: Callable[[], str]) -> AsyncIterator[str]:
-    """Yield `message` whenever `wake` is set, and a sign of life in between, until the page has to come again."""
+async def stream(wake: asyncio.Event, message: Callable[[], str], may_stay: MayStay) -> AsyncIterator[str]:
+    """Yield `message` whenever `wake` is set, and a sign of life in between, until the page has to come again.
+
+    `may_stay` is asked with each heartbeat, whether or not messages come in between: who is shut out hears no more.
+    """
     yield "retry: 2000\n\n"
     # Not all at the same moment: a thousand pages that were opened together come again one after the other.
     loop = asyncio.get_running_loop()
     end = loop.time() + LIFETIME * random.uniform(0.8, 1.2)  # noqa: S311  # nosec B311: no secret
+    asked = loop.time()
     while loop.time() < end:
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(wake.wait(), HEARTBEAT)
-        except TimeoutError:
+        if loop.time() - asked >= HEARTBEAT:
+            asked = loop.time()
+            if not await _may_stay(may_stay):
+                return
+        if not wake.is_set():
             yield ": still here\n\n"
             continue
         wake.clear()
         yield message()
+
+
+async def _may_stay(may_stay: MayStay) -> bool:
+    try:
+        return await in_thread(may_stay)
+    except DatabaseError:
+        return True  # away for everybody; nothing new is told meanwhile
 
 
 async def in_thread(work: Callable[[], T]) -> T:

@@ -51,7 +51,7 @@ class Watch:
     def is_full(self) -> bool:
         return sum(map(len, self._pages.values())) >= live.MAX_FOLLOWERS
 
-    async def follow(self, incident_id: int, version: str) -> AsyncGenerator[str, None]:
+    async def follow(self, incident_id: int, version: str, may_stay: live.MayStay) -> AsyncGenerator[str, None]:
         """Yield server-sent events for a page that shows `version` of an incident."""
         wake = asyncio.Event()
         self._pages.setdefault(incident_id, set()).add(wake)
@@ -59,8 +59,12 @@ class Watch:
             wake.set()
         if self._task is None or self._task.done() or self._task.get_loop() is not asyncio.get_running_loop():
             self._task = asyncio.create_task(self._run())
+
+        def changed() -> str:
+            return f"event: changed\ndata: {self._known[incident_id]}\n\n"
+
         try:
-            async for message in live.stream(wake, lambda: f"event: changed\ndata: {self._known[incident_id]}\n\n"):
+            async for message in live.stream(wake, changed, may_stay):
                 yield message
         finally:
             pages = self._pages[incident_id]

@@ -155,6 +155,16 @@ def section(incident: Incident, show: str = "", before: str = "", size: int = PA
     return Section(tuple(lines[:size]), str(lines[size - 1].id) if len(lines) > size else "")
 
 
+def past(incident: Incident, before: int, count: int) -> int:
+    """Return the number of the `count`th line older than the one with the number `before`; 0 when there are fewer."""
+    if not count:
+        return before
+    older = Q(incident=incident, pk__lt=before)
+    entries = LogEntry.objects.filter(older).order_by().values_list("pk", flat=True)
+    events = Event.objects.filter(older).order_by().values_list("pk", flat=True)
+    return entries.union(events, all=True).order_by("-pk")[count - 1 : count].first() or 0
+
+
 def _entries(show: str) -> QuerySet[LogEntry]:
     found = LogEntry.objects.select_related("notification__carrier").prefetch_related(
         "notification__attempts", "notification__carrier__attempts"

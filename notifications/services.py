@@ -90,6 +90,7 @@ def move_email_methods(person: User, old_email: str, now: datetime) -> None:
             method.address = person.email
             method.verified_at = method.verified_at if is_own else None
             method.save(update_fields=["address", "verified_at"])
+        verification.end_codes(method)
         if not is_own:
             _cancel(method, "The address was changed, and the new one is not confirmed.", now)
 
@@ -232,7 +233,7 @@ def _failing(methods: list[ContactMethod], now: datetime) -> dict[int, str]:
 
 def unreachable(now: datetime) -> list[tuple[User, list[ReachWarning]]]:
     """Return the people of escalation policies whom something cannot reach, with what it is."""
-    people = User.objects.filter(is_active=True, escalation_rules__isnull=False).distinct()
+    people = User.objects.askable().filter(escalation_rules__isnull=False).distinct()
     found = [(person, [one for one in warnings_for(person, now) if one.tone == "danger"]) for person in people]
     return sorted(((person, what) for person, what in found if what), key=lambda pair: str(pair[0]).lower())
 

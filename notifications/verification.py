@@ -101,6 +101,11 @@ def enter_link(token: str, now: datetime) -> ContactMethod | None:
     return method
 
 
+def end_codes(method: ContactMethod) -> None:
+    """Let codes that were sent to `method` confirm nothing any more: it has another address. They still count."""
+    method.codes.update(contact_method=None)
+
+
 def confirm(method: ContactMethod, now: datetime) -> None:
     """From now on incidents may be told through `method`."""
     with audit.changing(method, "confirmed"):

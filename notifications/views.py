@@ -78,7 +78,7 @@ def person_reach(request: SignedInRequest, pk: int) -> HttpResponse:
         "person": person,
         "now": database_now(),
         "methods": [(method, _uses(method)) for method in _methods(person)],
-        "warnings": services.warnings_for(person, database_now()) if person.is_active and person.is_responder else [],
+        "warnings": services.warnings_for(person, database_now()) if not person.why_not_asked else [],
     }
     return render(request, "notifications/person_reach.html", context)
 

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
 from accounts.models import Team
+from ilert.common.text import number
 from oncall.models import MAX_ACCEPT_TIMEOUT, MAX_DELAY, EscalationPolicy
 from oncall.services import DEFAULT_TIMEOUT, MAX_MINUTES, MAX_RULES, RuleData, Timing, can_be_asked, check_name
 
@@ -99,6 +100,7 @@ class RuleForm(forms.Form):
 
     def __init__(self, *args: Any, people: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.empty_permitted = False  # whatever number of rules the form says it began with
         field = self.fields["users"]
         assert isinstance(field, forms.MultipleChoiceField)
         field.choices = people
@@ -115,7 +117,7 @@ RuleFormSet = forms.formset_factory(
 def people(policy: EscalationPolicy | None = None) -> list[tuple[str, str]]:
     """Return who can be chosen: active responders, and whoever the policy names already."""
     users = sorted(can_be_asked(policy), key=lambda user: str(user).lower())
-    return [(str(user.pk), str(user) if user.is_active else f"{user} (not active)") for user in users]
+    return [(str(user.pk), f"{user} ({user.why_not_asked})" if user.why_not_asked else str(user)) for user in users]
 
 
 def stored_rules(policy: EscalationPolicy) -> list[dict[str, Any]]:
@@ -143,10 +145,7 @@ class Draft:
 
     @classmethod
     def typed(cls, data: QueryDict) -> "Draft":
-        try:
-            total = min(max(int(data.get(f"{PREFIX}-TOTAL_FORMS", "0")), 0), MAX_RULES)
-        except ValueError:
-            total = 0
+        total = min(number(data.get(f"{PREFIX}-TOTAL_FORMS", "")) or 0, MAX_RULES)
         return cls(
             [
                 {
@@ -160,7 +159,9 @@ class Draft:
     def apply(self, action: str) -> None:
         """Do what a button says: `add`, or `remove`, `up`, `down` with the number of a rule, such as `up-2`."""
         verb, _, position = action.partition("-")
-        index = int(position) if position.isdecimal() and int(position) < len(self.rules) else None
+        index = number(position)
+        if index is not None and index >= len(self.rules):
+            index = None
         if verb == "add" and len(self.rules) < MAX_RULES:
             self.rules.append(new_rule())
             self.focus = f"{PREFIX}-{len(self.rules) - 1}"

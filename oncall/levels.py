@@ -13,8 +13,8 @@ class Level:
     """After the incident was opened, when nobody has accepted it until then."""
     people: list[User]
     """Those who are asked."""
-    inactive: list[User]
-    """Those who are named, but have left."""
+    not_asked: list[User]
+    """Those who are named, but have left or only read now."""
 
     @property
     def reaches_nobody(self) -> bool:
@@ -44,7 +44,7 @@ def course(policy: EscalationPolicy) -> Course:
     minutes = policy.delay_minutes
     for number, rule in enumerate(policy.rules.all(), start=1):
         users = sorted(rule.users.all(), key=lambda user: str(user).lower())
-        people = [user for user in users if user.is_active]
-        levels.append(Level(number, minutes, people, [user for user in users if not user.is_active]))
+        people = [user for user in users if not user.why_not_asked]
+        levels.append(Level(number, minutes, people, [user for user in users if user.why_not_asked]))
         minutes += rule.escalation_timeout if people else 0  # a level that reaches nobody is skipped at once
     return Course(levels, minutes, policy.rounds)

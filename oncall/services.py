@@ -1,13 +1,15 @@
 """What can be done with escalation policies."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import transaction
 from django.db.models import ProtectedError, Q, QuerySet
 
 from accounts import audit
-from accounts.models import Role, Team, User
+from accounts.models import RESPONDERS, Role, Team, User
 from oncall.models import EscalationPolicy, EscalationRule
 
 DEFAULT_POLICY_NAME = "Default"
@@ -39,14 +41,17 @@ class Timing:
 
 
 AT_ONCE = Timing()
+_SNAPSHOT_FIELDS = ("name", "repeating", "frequency", "delay_minutes", "accept_timeout_minutes")
+_ASKED = Q(rules__users__is_active=True, rules__users__role__in=RESPONDERS)
 
 
 def can_be_asked(policy: EscalationPolicy | None = None) -> QuerySet[User]:
     """Return who a rule may name: active responders, and whoever `policy` names already."""
-    choosable = Q(is_active=True, role__in=(Role.ADMIN, Role.MEMBER))
-    if policy is not None:
-        choosable |= Q(pk__in=User.objects.filter(escalation_rules__policy=policy).values("pk"))
-    return User.objects.filter(choosable)
+    choosable = User.objects.askable()
+    if policy is None:
+        return choosable
+    named = User.objects.filter(escalation_rules__policy=policy)
+    return User.objects.filter(Q(pk__in=choosable.values("pk")) | Q(pk__in=named.values("pk")))
 
 
 def check_name(name: str, policy: EscalationPolicy | None) -> None:
@@ -131,21 +136,38 @@ def snapshot(policy: EscalationPolicy | None) -> dict[str, Any]:
     """Return the policy's rules as they are now, as plain data that an escalation can keep.
 
     {"policy": name, "rounds": 1–9, "delay": minutes, "accept_timeout": minutes or None, "rules": [{"minutes": int,
-    "users": [id, …]}, …]}; without a policy there are no rules. Inactive people are left out.
+    "users": [id, …]}, …]}; without a policy there are no rules. Whom nobody asks any more is left out.
     """
-    if policy is None:
-        return {"policy": "", "rounds": 1, "delay": 0, "accept_timeout": None, "rules": []}
-    rules = [
-        {
-            "minutes": rule.escalation_timeout,
-            "users": sorted(user.pk for user in rule.users.all() if user.is_active),
-        }
-        for rule in policy.rules.order_by("position").prefetch_related("users")
-    ]
+    kept = snapshots([policy.pk]).get(policy.pk) if policy else None
+    return kept or _snapshot(EscalationPolicy())
+
+
+def snapshots(policy_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Return the snapshots of policies by their ids, read by one statement: whoever saves a policy meanwhile replaces
+    its rules, and between two statements nobody would be in them.
+    """
+    rows = (
+        EscalationPolicy.objects.filter(pk__in=policy_ids)
+        .order_by("pk", "rules__position")
+        .values("pk", *_SNAPSHOT_FIELDS, "rules__position", "rules__escalation_timeout")
+        .annotate(asked=ArrayAgg("rules__users", filter=_ASKED, default=[], ordering="rules__users"))
+    )
+    found: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        kept = found.setdefault(
+            row["pk"], _snapshot(EscalationPolicy(**{name: row[name] for name in _SNAPSHOT_FIELDS}))
+        )
+        if row["rules__position"] is not None:  # which it is for a policy without rules
+            kept["rules"].append({"minutes": row["rules__escalation_timeout"], "users": row["asked"]})
+    return found
+
+
+def _snapshot(policy: EscalationPolicy) -> dict[str, Any]:
+    """Return the snapshot without the rules."""
     return {
         "policy": policy.name,
         "rounds": policy.rounds,
         "delay": policy.delay_minutes,
         "accept_timeout": policy.accept_timeout_minutes,
-        "rules": rules,
+        "rules": [],
     }

@@ -63,6 +63,11 @@ def test_every_model_is_registered() -> None:
     assert not missing
 
 
+def test_nothing_of_packages_is_registered() -> None:
+    """What is changed there would not be in the audit log."""
+    assert {model._meta.app_label for model in admin.site._registry} <= {*OURS}
+
+
 @pytest.mark.parametrize("model", models(), ids=lambda model: model._meta.model_name)
 def test_a_list_has_columns_and_can_be_searched(model: type[Model], as_alice: Client) -> None:
     site = admin.site._registry[model]

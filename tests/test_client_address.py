@@ -41,6 +41,22 @@ def test_the_client(peer: str, forwarded_for: str, client: str) -> None:
     assert client_address(peer, forwarded_for) == client
 
 
+@pytest.mark.usefixtures("proxies")
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "client"),
+    [
+        ("10.0.0.1", "203.0.113.9, 10.1.2.3", "10.1.2.3"),
+        ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
+    ],
+)
+def test_the_short_form_believes_one_proxy(settings, peer: str, forwarded_for: str, client: str) -> None:
+    """Clients live in private networks too: what stands left of one may be its own invention."""
+    settings.ILERT_ONE_PROXY = True
+    assert client_address(peer, forwarded_for) == client
+
+
 def test_without_trusted_proxies_nothing_is_believed() -> None:
     assert django_settings.ILERT_TRUSTED_PROXIES == []
     assert client_address("127.0.0.1", "198.51.100.1") == "127.0.0.1"

@@ -9,6 +9,7 @@ from django.http import HttpResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from accounts import audit
 from accounts.models import AuditEntry, User
 from accounts.requests import SignedInRequest
 from ilert.common.paging import keyset_page
@@ -26,7 +27,7 @@ KINDS = {
     "API key": "API keys",
     SIGN_INS: "Sign-ins",
 }
-_SIGN_IN_VERBS = ("signed in", "signed out", "failed to sign in")
+_SIGN_IN_VERBS = ("signed in", "signed out", "failed to sign in", audit.WRONG_CODE)
 
 
 @dataclass(frozen=True)

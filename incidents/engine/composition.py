@@ -61,6 +61,8 @@ def _why_unreachable(notification: Notification) -> str:
         return "The contact method was removed."
     if notification.user is None or not notification.user.is_active:
         return "The person is not active any more."
+    if not (notification.user.is_responder or notification.notice):
+        return "The person is a stakeholder now, and cannot accept."
     return ""
 
 

@@ -18,8 +18,7 @@ from incidents.engine import steps
 from incidents.models import Incident, Priority, Status
 from notifications import outbox
 from notifications.models import NotificationRule
-from oncall.models import EscalationPolicy
-from oncall.services import snapshot
+from oncall.services import snapshot, snapshots
 
 logger = logging.getLogger(__name__)
 
@@ -123,8 +122,8 @@ def _claim(due: "QuerySet[Incident]") -> list[Incident]:
 def _rules(incidents: list[Incident]) -> dict[int | None, dict[str, Any]]:
     """Return the rules, as they are now, of the policies that incidents are about to start."""
     ids = {incident.escalation_policy_id for incident in incidents}
-    policies = EscalationPolicy.objects.in_bulk({policy_id for policy_id in ids if policy_id})
-    return {policy_id: snapshot(policies.get(policy_id) if policy_id else None) for policy_id in ids}
+    found = snapshots([policy_id for policy_id in ids if policy_id])
+    return dict.fromkeys(ids, snapshot(None)) | found
 
 
 def _take_step(incident: Incident, rules: dict[int | None, dict[str, Any]]) -> runs.Step:
@@ -141,12 +140,12 @@ def _begin(incident: Incident, rules: dict[int | None, dict[str, Any]], number: 
 
 def _people(taken: list[runs.Step]) -> steps.People:
     ids = {user_id for step in taken for user_id in step.users}
-    by_id = {user.pk: _person(user) for user in _active().filter(pk__in=ids)}
+    by_id = {user.pk: _person(user) for user in _askable().filter(pk__in=ids)}
     return steps.People(by_id, _admins() if any(step.finished or step.again for step in taken) else [])
 
 
 def _admins() -> list[steps.Person]:
-    return [_person(user) for user in _active().filter(role=Role.ADMIN).order_by("pk")]
+    return [_person(user) for user in _askable().filter(role=Role.ADMIN).order_by("pk")]
 
 
 def _person(user: User) -> steps.Person:
@@ -158,9 +157,9 @@ def _person(user: User) -> steps.Person:
     return steps.Person(str(user), ways, user.quiet_hours, user.muted_until)
 
 
-def _active() -> "QuerySet[User]":
+def _askable() -> "QuerySet[User]":
     rules = NotificationRule.objects.usable().select_related("contact_method")
-    return User.objects.filter(is_active=True).prefetch_related(Prefetch("notification_rules", rules))
+    return User.objects.askable().prefetch_related(Prefetch("notification_rules", rules))
 
 
 def _write(plans: list[steps.Plan]) -> None:

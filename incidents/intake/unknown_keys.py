@@ -5,11 +5,11 @@ database to look them up, is told 429. Ask only about keys that are not known al
 suffer for a neighbour with a bad one.
 """
 
-import ipaddress
 import threading
 import time
 from collections.abc import Callable
 
+from ilert.common.client import throttled_as
 from incidents.intake.bucket import Bucket, Limit
 
 # Two hundred hosts that post every ten seconds stay below it.
@@ -27,7 +27,7 @@ class UnknownKeys:
 
     def blocked(self, address: str) -> float:
         """Return for how many seconds `address` may not try another unknown key: 0 when it may now."""
-        bucket = self._buckets.get(_network(address)) if self._buckets else None
+        bucket = self._buckets.get(throttled_as(address)) if self._buckets else None
         if bucket is None:
             return 0.0
         with self._lock:
@@ -36,7 +36,7 @@ class UnknownKeys:
 
     def miss(self, address: str) -> None:
         """Count an unknown key of `address`."""
-        network, now = _network(address), self._clock()
+        network, now = throttled_as(address), self._clock()
         with self._lock:
             # Taken out and put back, so that the dict is in the order of the last misses.
             bucket = self._buckets.pop(network, None) or Bucket(self._limit, now)
@@ -44,17 +44,6 @@ class UnknownKeys:
             self._buckets[network] = bucket
             if len(self._buckets) > ADDRESSES:
                 del self._buckets[next(iter(self._buckets))]
-
-
-def _network(address: str) -> str:
-    """Return what counts as one client: an IPv4 address, or the /64 that one IPv6 host can take its addresses from."""
-    if ":" not in address:
-        return address
-    try:
-        whole = ipaddress.IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    return str(whole.ipv4_mapped) if whole.ipv4_mapped else whole.exploded[:19]
 
 
 unknown_keys = UnknownKeys()

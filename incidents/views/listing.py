@@ -20,7 +20,7 @@ from incidents.listing import TABS, Filters
 from incidents.live import View, board
 from incidents.models import Incident, Priority
 from incidents.rows import Row, listing, rows_of
-from incidents.views.streams import event_stream, no_stream
+from incidents.views.streams import event_stream, may_stay, no_stream, teams_of
 from oncall.models import EscalationPolicy
 
 EXPORT_MAX = 50_000
@@ -68,11 +68,12 @@ def incident_stream(request: SignedInRequest) -> HttpResponse | StreamingHttpRes
     """The rows as server-sent events. 503 where there is no stream to be had; the page asks for the rows then."""
     if not isinstance(request, ASGIRequest) or board.is_full:
         return no_stream()
-    return event_stream(board.follow(_view(request), request.GET.get("version", "")))
+    return event_stream(board.follow(_view(request), request.GET.get("version", ""), may_stay(request)))
 
 
 def _view(request: SignedInRequest) -> View:
-    return View(Filters.read(request.GET, request.user), timezone.get_current_timezone_name())
+    filters = Filters.read(request.GET, request.user)
+    return View(filters, timezone.get_current_timezone_name(), teams_of(request.user))
 
 
 @require_POST

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from accounts.models import Role, User
+from accounts.models import User
 from accounts.requests import SignedInRequest
 from ilert.common import markdown
 from ilert.common.clock import database_now
@@ -26,7 +26,7 @@ from incidents.listing import Filters, neighbours
 from incidents.live_detail import fingerprints, watch
 from incidents.models import Event, Incident, Status
 from incidents.views.deeds import SNOOZES
-from incidents.views.streams import event_stream, no_stream
+from incidents.views.streams import event_stream, may_stay, no_stream
 from oncall.models import EscalationPolicy
 
 # Decrypting a key that no page here shows would cost time, and an error if its encryption key were lost.
@@ -72,7 +72,7 @@ def incident_stream(request: SignedInRequest, pk: int) -> HttpResponse | Streami
     """Server-sent events that say when the incident's page would show something else."""
     if not isinstance(request, ASGIRequest) or watch.is_full:
         return no_stream()
-    return event_stream(watch.follow(pk, request.GET.get("version", "")))
+    return event_stream(watch.follow(pk, request.GET.get("version", ""), may_stay(request)))
 
 
 @require_GET
@@ -130,7 +130,7 @@ def _related(incident: Incident, viewer: User) -> list[Incident]:
 
 def _choices(incident: Incident, viewer: User) -> dict[str, object]:
     """Return what the dialogs offer."""
-    responders = User.objects.filter(is_active=True, role__in=[Role.ADMIN, Role.MEMBER])
+    responders = User.objects.askable()
     others = Incident.objects.visible_to(viewer).filter(
         alert_source=incident.alert_source_id, status__lt=Status.RESOLVED, merged_into=None
     )

@@ -97,7 +97,10 @@ WRITES: dict[str, tuple[Callable[[Cast], Any], list[str]]] = {
         [METHOD],
     ),
     "accounts.update_profile": (lambda cast: accounts.services.update_profile(cast.bob), [PERSON]),
-    "accounts.set_person_active": (lambda cast: accounts.services.set_person_active(cast.bob, False), [PERSON]),
+    "accounts.set_person_active": (
+        lambda cast: accounts.services.set_person_active(cast.bob, False),
+        [PERSON, "API key"],
+    ),
     "accounts.accept_invitation": (
         lambda cast: accounts.services.accept_invitation(cast.invited, "quite-new-secret"),
         [PERSON, METHOD],
@@ -160,6 +163,9 @@ WRITES: dict[str, tuple[Callable[[Cast], Any], list[str]]] = {
 }
 # They write nothing of the configuration, or only a part of what another one writes.
 OTHERS = {
+    "notifications.end_codes",
+    "accounts.end_access",
+    "oncall.snapshots",
     "accounts.is_last_admin",
     "alertsources.find_by_key",
     "alertsources.find_by_keys",

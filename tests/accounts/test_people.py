@@ -12,7 +12,8 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from accounts import invitations, services
-from accounts.models import Role, Team, User
+from accounts.api_keys.services import create_api_key
+from accounts.models import AuditEntry, Role, Team, User
 from alertsources.models import AlertSource
 from oncall.models import EscalationPolicy
 from tests.conftest import NOW
@@ -156,6 +157,69 @@ def test_whoever_is_shut_out_is_out_at_once(as_alice: Client, bob: User) -> None
     as_alice.post(reverse("person-set-active", args=[bob.pk]), {"active": "1"})
     bob.refresh_from_db()
     assert bob.is_active
+
+
+@pytest.mark.parametrize("where", ["product", "admin site"])
+def test_sessions_and_keys_do_not_come_back_with_a_person(as_alice: Client, bob: User, where: str) -> None:
+    _, key = create_api_key(bob, "CI", NOW)
+    bobs, script = Client(), Client(headers={"Authorization": f"Bearer {key}"})
+    bobs.force_login(bob)
+
+    def set_active(active: bool) -> None:
+        if where == "product":
+            as_alice.post(reverse("person-set-active", args=[bob.pk]), {"active": "1" if active else "0"})
+            return
+        entry = {"email": bob.email, "role": "member", "time_zone": "UTC", "theme": "dark"}
+        entry |= {"is_active": "on"} if active else {}
+        as_alice.post(reverse("admin:accounts_user_change", args=[bob.pk]), entry)
+
+    set_active(False)
+    set_active(True)
+
+    bob.refresh_from_db()
+    assert bob.is_active
+    assert bobs.get(reverse("people")).status_code == 302
+    assert script.get("/api/v1/users/current").status_code == 401
+    assert AuditEntry.objects.filter(verb="revoked", object_type="API key").count() == 1
+
+
+def test_an_admin_who_cannot_sign_in_is_none_to_count_on(as_alice: Client, alice: User) -> None:
+    services.invite("typo@example.org", "Typo", Role.ADMIN)
+    entry = {"email": alice.email, "name": "Alice", "role": "member"}
+
+    assert as_alice.post(reverse("person-edit", args=[alice.pk]), entry).status_code == 422
+    assert "cannot be deactivated" in as_alice.get(alice.get_absolute_url()).content.decode()
+
+
+def test_an_invited_admin_may_be_shut_out(alice: User) -> None:
+    invited = services.invite("typo@example.org", "Typo", Role.ADMIN)
+
+    services.set_person_active(invited, False)
+
+    assert not invited.is_active
+
+
+@pytest.mark.django_db
+def test_first_admin_is_made_while_none_can_sign_in(settings: Settings) -> None:
+    settings.ILERT_ADMIN_EMAIL, settings.ILERT_ADMIN_PASSWORD = "Boss@example.org", ""
+    services.invite("typo@example.org", "Typo", Role.ADMIN)
+
+    email, password = services.ensure_first_admin()
+
+    assert email == "boss@example.org"
+    assert Client().post(reverse("account_login"), {"login": email, "password": password}).status_code == 302
+    assert services.ensure_first_admin() == (email, None)
+
+
+@pytest.mark.django_db
+def test_first_admin_may_be_there_without_a_password(settings: Settings) -> None:
+    settings.ILERT_ADMIN_EMAIL, settings.ILERT_ADMIN_PASSWORD = "boss@example.org", "a-good-password-1"
+    boss = services.invite("boss@example.org", "Boss", Role.MEMBER)
+
+    assert services.ensure_first_admin() == ("boss@example.org", None)
+
+    boss.refresh_from_db()
+    assert (boss.role, boss.name, boss.check_password("a-good-password-1")) == (Role.ADMIN, "Boss", True)
 
 
 def test_page_says_what_asks_a_person(as_alice: Client, policy: EscalationPolicy, bob: User) -> None:

@@ -1,25 +1,25 @@
 """TOTP and recovery codes."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from django.core.cache import cache
+from django.db import connection
+from django.http import QueryDict
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from accounts.models import AuditEntry, User
+from accounts.views.audit import AuditFilters
+from ilert.common.clock import database_now
 from tests.html import assert_clean
 
 LOGIN = {"login": "alice@example.org", "password": "alice-password"}
-
-
-@pytest.fixture(autouse=True)
-def _nothing_counted_yet() -> None:
-    cache.clear()
 
 
 def _code(secret: str) -> str:
@@ -62,6 +62,70 @@ def test_password_alone_does_not_let_in(protected: tuple[Client, str], alice: Us
     assert thief.get(reverse("people")).status_code == 302
     thief.post(reverse("mfa_authenticate"), {"code": _code(protected[1])})
     assert thief.get(reverse("people")).status_code == 200
+
+
+def _at_the_code(address: str = "192.0.2.1") -> Client:
+    """Somebody who has the password."""
+    thief = Client(REMOTE_ADDR=address)
+    thief.post(reverse("account_login"), LOGIN)
+    return thief
+
+
+def _enter(client: Client, code: str) -> str:
+    return str(client.post(reverse("mfa_authenticate"), {"code": code}).content.decode())
+
+
+def test_codes_of_an_account_are_tried_five_times_wherever_from(protected: tuple[Client, str]) -> None:
+    cache.clear()
+    answers = [_enter(_at_the_code(f"192.0.2.{number}"), "000000") for number in range(7)]
+
+    assert ["Too many wrong codes" in answer for answer in answers] == [False] * 5 + [True] * 2
+    thief = _at_the_code("192.0.2.8")
+    _enter(thief, _code(protected[1]))
+    assert "_auth_user_id" not in thief.session
+    assert AuditEntry.objects.filter(verb="failed second factor of").count() == 5
+
+
+def test_codes_are_tried_again_after_five_minutes(protected: tuple[Client, str], alice: User) -> None:
+    then = database_now() - timedelta(minutes=6)
+    for _ in range(9):
+        AuditEntry.objects.create(at=then, verb="failed second factor of", object_type="person", object_id=alice.pk)
+    cache.clear()
+
+    client = _at_the_code()
+    _enter(client, _code(protected[1]))
+
+    assert "_auth_user_id" in client.session
+
+
+def test_the_limit_holds_where_the_code_is_asked_again(protected: tuple[Client, str]) -> None:
+    client, secret = protected
+    cache.clear()
+    for _ in range(5):
+        client.post(reverse("mfa_reauthenticate"), {"code": "000000"})
+
+    page = client.post(reverse("mfa_reauthenticate"), {"code": _code(secret)})
+
+    assert "Too many wrong codes" in page.content.decode()
+
+
+def test_wrong_code_is_in_the_log_among_the_sign_ins(protected: tuple[Client, str], alice: User) -> None:
+    _enter(_at_the_code("192.0.2.77"), "000000")
+
+    row = AuditFilters.read(QueryDict("kind=sign-ins")).entries()[0]
+    assert (row.verb, row.object_id, row.address, row.actor) == (
+        "failed second factor of",
+        alice.pk,
+        "192.0.2.77",
+        None,
+    )
+
+
+def test_what_is_counted_is_shared_by_all_processes(db: None) -> None:
+    assert cache.add("once", "y")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM ilert_cache")
+        assert cursor.fetchone() == (1,)
 
 
 def test_recovery_code_works_once(protected: tuple[Client, str]) -> None:

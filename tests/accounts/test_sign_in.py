@@ -1,14 +1,16 @@
 """Signing in and out, and setting a new password."""
 
 import re
+from importlib import import_module
 
 import pytest
 from django.core import mail
+from django.db import IntegrityError, connection
 from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from tests.html import assert_clean
 
 LOGIN = {"login": "alice@example.org", "password": "alice-password"}
@@ -23,6 +25,31 @@ def test_right_password_leads_to_the_start_page(client: Client, alice: User) -> 
 
 def test_address_is_compared_without_case(client: Client, alice: User) -> None:
     assert client.post(reverse("account_login"), LOGIN | {"login": "Alice@Example.ORG"}).status_code == 302
+
+
+@pytest.mark.parametrize("typed", ["Bob.Smith@example.org", "bob.smith@example.org"])
+def test_address_that_was_given_with_capitals_signs_in(client: Client, db: None, typed: str) -> None:
+    bob = User.objects.create_user("Bob.Smith@Example.org", "a-good-password-1")
+
+    client.post(reverse("account_login"), {"login": typed, "password": "a-good-password-1"})
+
+    assert bob.email == "bob.smith@example.org"
+    assert "_auth_user_id" in client.session
+
+
+def test_database_keeps_addresses_in_lower_case(alice: User) -> None:
+    with pytest.raises(IntegrityError):
+        User.objects.filter(pk=alice.pk).update(email="Alice@example.org")
+
+
+def test_addresses_with_capitals_are_brought_up_to_date(alice: User, bob: User) -> None:
+    migration = import_module("accounts.migrations.0006_addresses_in_lower_case")
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE accounts_user DROP CONSTRAINT accounts_user_email_lower")
+        cursor.execute("UPDATE accounts_user SET email = 'Alice@example.org' WHERE id = %s", [alice.pk])
+        cursor.execute(migration.LOWER)
+
+    assert set(User.objects.values_list("email", flat=True)) == {"alice@example.org", "bob@example.org"}
 
 
 @pytest.mark.parametrize("wrong", [{"password": "not-hers"}, {"login": "nobody@example.org"}])
@@ -110,6 +137,37 @@ def test_password_is_changed_with_the_present_one(as_alice: Client, alice: User)
     assert alice.check_password("quite-new-secret")
 
 
+def test_admin_site_has_no_page_of_its_own_for_the_password(as_alice: Client, alice: User) -> None:
+    new = {"old_password": "alice-password", "new_password1": "quite-new-secret", "new_password2": "quite-new-secret"}
+
+    answer = as_alice.post("/admin/password_change/", new)
+
+    assert answer["Location"] == reverse("account_change_password")
+    alice.refresh_from_db()
+    assert alice.check_password("alice-password")
+
+
+def test_admin_site_refuses_weak_passwords_and_logs_new_ones(as_alice: Client, bob: User) -> None:
+    page = reverse("admin:accounts_user_change", args=[bob.pk])
+    entry = {
+        "email": bob.email,
+        "name": "Bob",
+        "role": "member",
+        "time_zone": "UTC",
+        "theme": "dark",
+        "is_active": "on",
+    }
+
+    weak = as_alice.post(page, entry | {"new_password": "1"})
+    assert weak.status_code == 200
+    assert "too short" in weak.content.decode()
+    as_alice.post(page, entry | {"new_password": "bobs-new-secret"})
+
+    bob.refresh_from_db()
+    assert bob.check_password("bobs-new-secret")
+    assert AuditEntry.objects.filter(verb="changed password of", object_id=bob.pk, actor_name="Alice").count() == 1
+
+
 def test_admin_site_has_no_sign_in_of_its_own(client: Client, db: None) -> None:
     response = client.get("/admin/", follow=True)
 
@@ -147,9 +205,12 @@ def test_admin_site_sets_passwords(as_alice: Client, bob: User) -> None:
         "is_active": "on",
     }
 
-    as_alice.post(reverse("admin:accounts_user_change", args=[bob.pk]), entry | {"new_password": ""})
+    as_alice.post(
+        reverse("admin:accounts_user_change", args=[bob.pk]), entry | {"email": "Bob@example.org", "new_password": ""}
+    )
     bob.refresh_from_db()
     assert bob.check_password("bob-password")
+    assert bob.email == "bob@example.org"
     as_alice.post(reverse("admin:accounts_user_change", args=[bob.pk]), entry | {"new_password": "bobs-new-secret"})
 
     bob.refresh_from_db()

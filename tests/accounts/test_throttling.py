@@ -6,7 +6,6 @@ import time
 
 import pytest
 from django.contrib.sessions.models import Session
-from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
@@ -16,11 +15,6 @@ from tests.html import assert_clean
 
 LOGIN = reverse("account_login")
 RIGHT = {"login": "alice@example.org", "password": "alice-password"}
-
-
-@pytest.fixture(autouse=True)
-def _nothing_counted_yet() -> None:
-    cache.clear()
 
 
 def _try(client: Client, login: str, password: str = "wrong", address: str = "192.0.2.1"):  # type: ignore[no-untyped-def]
@@ -68,6 +62,14 @@ def test_one_address_cannot_try_many_accounts(client: Client, alice: User) -> No
         _try(client, f"person-{number}@example.org")
 
     assert AuditEntry.objects.filter(verb="failed to sign in").count() <= 31
+
+
+def test_addresses_of_one_network_count_as_one(client: Client, alice: User) -> None:
+    answers = [_try(client, "alice@example.org", address=f"2001:db8::{number:x}") for number in range(12)]
+
+    assert [answer.status_code for answer in answers] == [200] * 9 + [429] * 3
+    assert _try(client, "alice@example.org", address="2001:db8:0:1::1").status_code == 200
+    assert "2001:db8::b" in AuditEntry.objects.values_list("address", flat=True)
 
 
 def test_known_and_unknown_accounts_take_alike_long(alice: User, settings: Settings) -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts.models import User
+from accounts.models import Role, User
 from alertsources.models import AlertSource
 from ilert.common.clock import database_now
 from incidents import services
@@ -182,6 +182,13 @@ def test_somebody_who_has_left_is_told_nothing(notification, recorder: Recorder,
     User.objects.filter(pk=alice.pk).update(is_active=False)
     deliver()
     assert (recorder.sent, reload(notification).state) == ([], State.CANCELLED)
+
+
+def test_somebody_who_only_reads_now_is_not_asked(notification, recorder: Recorder, alice: User) -> None:
+    User.objects.filter(pk=alice.pk).update(role=Role.STAKEHOLDER)
+    deliver()
+    assert (recorder.sent, reload(notification).state) == ([], State.CANCELLED)
+    assert "stakeholder" in reload(notification).answer
 
 
 def test_those_who_were_told_hear_that_it_is_over(notification, recorder: Recorder, alice: User) -> None:

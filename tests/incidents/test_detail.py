@@ -198,7 +198,7 @@ def test_open_pages_are_told_and_nobody_s_leaving_is_left_behind(
         watch = Watch()
         incident = await sync_to_async(open_incident)(source, "disk of web-1 full")
         version = (await live.in_thread(lambda: fingerprints([incident.pk])))[incident.pk]
-        pages = [watch.follow(incident.pk, version) for _ in range(20)]
+        pages = [watch.follow(incident.pk, version, lambda: True) for _ in range(20)]
         waiting = [asyncio.create_task(changed(page)) for page in pages]
         await asyncio.sleep(0.3)
         assert not any(task.done() for task in waiting)
@@ -206,7 +206,7 @@ def test_open_pages_are_told_and_nobody_s_leaving_is_left_behind(
         await sync_to_async(services.accept)(incident.pk, alice, now)
         assert len(set(await asyncio.gather(*waiting))) == 1
         # Whoever comes with what is old is told at once.
-        late = watch.follow(incident.pk, version)
+        late = watch.follow(incident.pk, version, lambda: True)
         await changed(late)
         for page in (*pages, late):
             await page.aclose()

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.db.utils import IntegrityError
 
-from accounts.models import User
+from accounts.models import Role, User
 from alertsources.models import AlertSource
 from incidents.engine import escalation
 from incidents.intake.receive import receive
@@ -62,6 +62,21 @@ def test_a_level_whose_people_have_left_costs_no_time(incident: Incident, alice:
     escalation.escalate_due(incident.next_escalation_at)
     assert told() == ["Bob"]
     assert LogEntry.objects.filter(kind="level.skipped", data__level=1).exists()
+
+
+def test_a_level_whose_people_only_read_costs_no_time(incident: Incident, alice: User) -> None:
+    User.objects.filter(pk=alice.pk).update(role=Role.STAKEHOLDER)
+    escalation.escalate_due(incident.next_escalation_at)
+    assert told() == ["Bob"]
+    assert LogEntry.objects.filter(kind="level.skipped", data__level=1).exists()
+
+
+def test_whose_role_changes_while_it_goes_on_is_left_out(incident: Incident, bob: User) -> None:
+    escalation.escalate_due(incident.next_escalation_at)
+    User.objects.filter(pk=bob.pk).update(role=Role.STAKEHOLDER)
+    escalation.escalate_due(incident.next_escalation_at + timedelta(minutes=10))
+    assert told() == ["Alice", "Alice"]  # again as an admin, as nobody is left
+    assert LogEntry.objects.filter(kind="level.skipped", data__level=2).exists()
 
 
 @pytest.mark.parametrize("priority", ["high", "low"])

@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection
+from django.http import HttpRequest, QueryDict
+from django.test import Client
 
+from accounts.models import Team, User
 from alertsources.models import AlertSource
 from ilert.common.clock import database_now
 from incidents import live, services
 from incidents.listing import Filters
 from incidents.live import Board, View
-from incidents.views.streams import event_stream
+from incidents.views.streams import event_stream, may_stay, teams_of
 from tests.incidents.test_pages import open_incident
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,6 +27,10 @@ VIEW = View(Filters(), "UTC")
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "INTERVAL", 0.05)
+
+
+def stays() -> bool:
+    return True
 
 
 async def next_rows(events: AsyncIterator[str]) -> dict[str, Any]:
@@ -41,7 +48,7 @@ def test_a_page_gets_what_has_changed_and_only_that(source: AlertSource) -> None
     async def story() -> None:
         board = Board()
         old = await sync_to_async(open_incident)(source, "disk of web-1 full")
-        events = board.follow(VIEW, "")
+        events = board.follow(VIEW, "", stays)
         message = await next_rows(events)
         assert message["order"] == [old.pk]
         assert list(message["rows"]) == [str(old.pk)]
@@ -63,7 +70,7 @@ def test_a_page_that_shows_it_already_is_sent_nothing(source: AlertSource) -> No
         board = Board()
         await sync_to_async(open_incident)(source, "disk of web-1 full")
         current = await live.in_thread(VIEW.read)
-        events = board.follow(VIEW, current.version)
+        events = board.follow(VIEW, current.version, stays)
         assert (await anext(events)).startswith("retry:")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(next_rows(events), 0.5)
@@ -81,7 +88,7 @@ def test_many_pages_cost_one_look_and_nobody_leaves_anything(source: AlertSource
             looks += 1
             return read(view)
 
-        pages = [board.follow(VIEW, "") for _ in range(50)]
+        pages = [board.follow(VIEW, "", stays) for _ in range(50)]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(View, "read", counted)
             await asyncio.gather(*(next_rows(page) for page in pages))
@@ -105,7 +112,7 @@ def test_a_full_board_sends_pages_to_ask_instead(monkeypatch: pytest.MonkeyPatch
     async def story() -> None:
         board = Board()
         monkeypatch.setattr(live, "MAX_FOLLOWERS", 1)
-        events = board.follow(VIEW, "")
+        events = board.follow(VIEW, "", stays)
         await anext(events)
         assert board.is_full
         await events.aclose()
@@ -124,5 +131,48 @@ def test_an_open_page_holds_no_connection(source: AlertSource) -> None:
         response = event_stream(events())
         assert await anext(aiter(response)) == b"retry: 2000\n\n"
         assert await sync_to_async(lambda: connection.connection is None)()
+
+    run(story())
+
+
+def test_a_source_that_gets_a_team_leaves_open_lists_at_once(source: AlertSource, bob: User) -> None:
+    incident = open_incident(source, "breach at a customer")
+    view = View(Filters.read(QueryDict(""), bob), "UTC", teams_of(bob))
+    assert [row.pk for row in view.read().rows] == [incident.pk]
+
+    AlertSource.objects.update(team=Team.objects.create(name="Security"))
+
+    assert not view.read().rows
+
+
+@pytest.mark.parametrize("what", ["deactivated", "signed out", "joined a team", "nothing"])
+def test_rights_that_change_are_noticed(client: Client, source: AlertSource, bob: User, what: str) -> None:
+    client.force_login(bob)
+    request = HttpRequest()
+    request.user, request.session = bob, client.session
+    asks = may_stay(request)  # type: ignore[arg-type]
+    assert asks()
+
+    if what == "deactivated":
+        User.objects.filter(pk=bob.pk).update(is_active=False)
+    elif what == "signed out":
+        client.logout()
+    elif what == "joined a team":
+        Team.objects.create(name="Blue").members.add(bob)
+
+    assert asks() is (what == "nothing")
+
+
+def test_a_stream_ends_at_the_heartbeat_however_busy_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT", 0.05)
+
+    async def story() -> None:
+        wake = asyncio.Event()
+        heard = 0
+        async for _ in live.stream(wake, lambda: "news", lambda: False):
+            heard += 1
+            wake.set()
+            await asyncio.sleep(0.01)
+        assert heard < 20
 
     run(story())

@@ -88,6 +88,22 @@ def test_a_code_is_for_one_method_and_one_address(method: ContactMethod, bob: Us
     assert verification.enter(method, code, NOW) is Outcome.WRONG
 
 
+def test_a_link_sent_to_the_old_address_does_not_confirm_the_new_one(bob: User, method: ContactMethod) -> None:
+    message = verification.message(method, NOW)
+    assert message.link
+    token = message.link.url.rstrip("/").rsplit("/", 1)[1]
+    assert verification.read(token, NOW) == method
+
+    User.objects.filter(pk=bob.pk).update(email="bob@new.example")
+    bob.refresh_from_db()
+    services.move_email_methods(bob, "bob@home.example", NOW)
+
+    assert verification.enter_link(token, NOW) is None
+    method.refresh_from_db()
+    assert (method.address, method.verified_at) == ("bob@new.example", None)
+    assert VerificationCode.objects.filter(user=bob).count() == 1  # it still counts
+
+
 def test_ten_codes_an_hour_whatever_is_removed_and_added(bob: User, method: ContactMethod) -> None:
     for minute in range(10):
         assert verification.wait(bob.pk, NOW + timedelta(minutes=minute)) == 0

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from accounts import services
 from accounts.models import Role, User
 from alertsources.models import AlertSource
 from oncall.forms import Draft, new_rule
@@ -77,7 +78,7 @@ def test_times_add_up_and_a_level_that_reaches_nobody_takes_none(alice: User, bo
 
     found = course(policy)
 
-    assert [(level.minutes, level.people, level.inactive) for level in found.levels] == [
+    assert [(level.minutes, level.people, level.not_asked) for level in found.levels] == [
         (0, [alice], []),
         (10, [], [gone]),
         (10, [bob], []),
@@ -86,9 +87,9 @@ def test_times_add_up_and_a_level_that_reaches_nobody_takes_none(alice: User, bo
 
 
 def test_rule_that_reaches_nobody_is_warned_about(as_alice: Client, policy: EscalationPolicy, bob: User) -> None:
-    bob.is_active = False
-    bob.save()
+    services.update_person(bob, name="Bob", email=bob.email, role=Role.STAKEHOLDER)
 
+    assert "Bob (only reads)" in as_alice.get(policy.get_absolute_url()).content.decode()
     assert "Rule 2 reaches nobody" in as_alice.get(policy.get_absolute_url()).content.decode()
     assert "A rule reaches nobody" in as_alice.get(reverse("policy-list")).content.decode()
 
@@ -355,3 +356,21 @@ def test_name_that_is_taken_in_the_same_instant_is_an_error_of_the_form(
     assert response.status_code == 200
     assert "Another escalation policy has this name already" in response.content.decode()
     assert EscalationPolicy.objects.count() == 1
+
+
+def test_button_with_a_number_beyond_all_measure_does_nothing(as_alice: Client, policy: EscalationPolicy) -> None:
+    page = as_alice.post(reverse("policy-edit", args=[policy.pk]), {"do": "up-" + "1" * 5000})
+
+    assert page.status_code == 200
+
+
+def test_empty_rule_is_said_to_be_wrong_whatever_the_form_says_it_began_with(as_alice: Client, alice: User) -> None:
+    entry = {
+        "name": "Night", "delay_minutes": "0", "rules-TOTAL_FORMS": "2", "rules-INITIAL_FORMS": "0",
+        "rules-0-users": [alice.pk], "rules-0-escalation_timeout": "5", "rules-1-escalation_timeout": "",
+    }  # fmt: skip
+
+    page = as_alice.post(reverse("policy-create"), entry)
+
+    assert "Choose at least one person" in page.content.decode()
+    assert not EscalationPolicy.objects.filter(name="Night").exists()

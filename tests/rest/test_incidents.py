@@ -166,7 +166,12 @@ def test_the_whole_timeline_can_be_read_page_by_page(alices: Api, alice: User, i
         answer = alices.get(path)
         seen += answer.json()
         path = answer.get("Link", "").partition("/api/v1")[2].partition(">")[0]
-    assert seen == alices.get(f"/incidents/{incident.pk}/log-entries").json()
+    everything = alices.get(f"/incidents/{incident.pk}/log-entries").json()
+    assert seen == everything
+    for start in (0, 2, len(everything)):
+        part = alices.get(f"/incidents/{incident.pk}/log-entries?max-results=3&start-index={start}")
+        assert part.json() == everything[start : start + 3]
+    assert alices.get(f"/incidents/{incident.pk}/log-entries?start-index=10001").status_code == 400
     kinds = [line["type"] for line in seen]
     assert kinds.count("commented") == 7
     assert {"event.opened", "level.asked", "notified"} <= set(kinds)

@@ -115,6 +115,19 @@ def test_a_body_that_cannot_be_read_is_400(alices: Api, body: Any) -> None:
     assert set(answer.json()) >= {"status", "message", "code"}
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/users", b'{"\\ud800": 1}'),
+        ("/users", b'{"email": "x@example.org", "role": "\\ud800"}'),
+        ("/alert-sources", b'{"name": "a", "integrationType": "\\ud800", "escalationPolicy": {"id": 1}}'),
+    ],
+)
+def test_half_a_character_is_said_to_be_wrong(alices: Api, path: str, body: bytes) -> None:
+    """The sentence repeats what was sent, and has to be written as UTF-8."""
+    assert "\N{REPLACEMENT CHARACTER}" in alices.post(path, body).json()["message"]
+
+
 def test_a_body_that_is_too_large_is_413(alices: Api, settings: Any) -> None:
     settings.ILERT_MAX_BODY = 100
     answer = alices.post("/alert-sources", {"name": "x" * 200})
@@ -246,7 +259,7 @@ def test_on_calls_say_who_is_asked_when(alices: Api, alice: User, bob: User, pol
 
 
 def test_an_admin_invites_somebody(alices: Api, bobs: Api) -> None:
-    answer = alices.post("/users", {"email": "new@example.org", "name": "New", "role": "STAKEHOLDER"})
+    answer = alices.post("/users", {"email": "New@example.org", "name": "New", "role": "STAKEHOLDER"})
     person = User.objects.get(email="new@example.org")
     assert answer.status_code == 201, answer.text
     assert answer["Location"].endswith(f"/api/v1/users/{person.pk}")

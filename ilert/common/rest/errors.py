@@ -12,6 +12,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from ilert.common.text import clean_deep
+
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER = {"Retry-After": "5"}
@@ -59,7 +61,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response:
 
 
 def answer(status: int, code: str, message: str, headers: dict[str, str] | None = None, **more: Any) -> Response:
-    return Response({"status": status, "message": message, "code": code, **more}, status=status, headers=headers)
+    # Sentences repeat what was sent, which may hold what UTF-8 cannot write.
+    content = clean_deep({"status": status, "message": message, "code": code, **more})
+    return Response(content, status=status, headers=headers)
 
 
 def _invalid(error: exceptions.ValidationError) -> Response:
