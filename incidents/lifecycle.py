@@ -4,13 +4,14 @@ Each locks the incident, asks the table of transitions, changes what it changes,
 `Refused` says why a deed makes no sense; a `Result` without change says that somebody was first.
 """
 
+import contextlib
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from alertsources.models import AlertSource
@@ -162,24 +163,51 @@ def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
 
 @atomic_verb
 def reopen(incident_id: int, actor: User, now: datetime) -> Result:
-    """Take a resolve back within a minute. Whoever had accepted has it again; else the escalation starts anew."""
-    incident = _locked(incident_id)
+    """Take a resolve back within a minute. Whoever had accepted has it again; else the escalation starts anew.
+
+    The parts that ended together with the incident come back with it. A part goes on as one while its whole is open.
+    """
+    incident, whole, parts = _family(incident_id)
     if not _move(incident, Deed.REOPEN):
         return Result(incident, changed=False)
     if incident.resolved_at is None or now - incident.resolved_at > UNDO:
         raise Refused("A resolve can be taken back for a minute. If the problem goes on, the next alert opens it anew.")
+    together = [part for part in parts if part.resolved_at == incident.resolved_at]
     incident.resolved_at = None
     _cancel(incident, f"{actor} reopened the incident.", now)
-    if incident.accepted_at:
+    if incident.accepted_at and (incident.merged_into_id is None or (whole and whole.is_open)):
         incident.status = Status.ACCEPTED
         attention.count(incident, now)
     else:
         _start(incident, _run(incident, snapshot(incident.escalation_policy)), now)
     try:
         with transaction.atomic():
-            return _done(incident, Kind.REOPENED, actor, now)
+            result = _done(incident, Kind.REOPENED, actor, now)
     except IntegrityError as error:
         raise Refused("A new incident of the same problem has been opened meanwhile. Go on with that one.") from error
+    for part in together:
+        _reopen_part(part, actor, now)
+    return result
+
+
+def _family(incident_id: int) -> tuple[Incident, Incident | None, list[Incident]]:
+    """Lock an incident with the one that it is a part of and its own parts, in the order in which everybody locks."""
+    known = Incident.objects.filter(pk=incident_id).values_list("pk", "merged_into_id").first()
+    mine = Q(pk__in=[pk for pk in known or () if pk]) | Q(merged_into=incident_id)
+    locked = {incident.pk: incident for incident in _lockable().filter(mine).order_by(*LOCK_ORDER)}
+    if incident_id not in locked:
+        raise Incident.DoesNotExist
+    incident = locked.pop(incident_id)
+    whole = locked.get(incident.merged_into_id) if incident.merged_into_id else None
+    return incident, whole, [one for one in locked.values() if one.merged_into_id == incident_id]
+
+
+def _reopen_part(part: Incident, actor: User, now: datetime) -> None:
+    """Let a part go on with its whole, unless its problem goes on as a new incident already."""
+    part.status, part.resolved_at = Status.ACCEPTED, None
+    with contextlib.suppress(IntegrityError), transaction.atomic():
+        _done(part, Kind.REOPENED, actor, now)
+        _cancel(part, f"{actor} reopened the incident.", now)
 
 
 @dataclass(frozen=True)

@@ -235,6 +235,50 @@ def test_whoever_had_accepted_has_it_again(incident: Incident, alice: User) -> N
     assert (incident.status, incident.responder, incident.next_escalation_at) == (Status.ACCEPTED, alice, None)
 
 
+def test_a_part_whose_whole_is_over_asks_anew_when_it_is_reopened(source: AlertSource, alice: User) -> None:
+    part, whole = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    now = step(part)
+    lifecycle.merge(part.pk, whole.pk, alice, now)
+    services.resolve(whole.pk, alice, now)
+    lifecycle.reopen(part.pk, alice, now)
+    part.refresh_from_db()
+    assert (part.status, part.merged_into, part.accepted_at) == (Status.PENDING, None, None)
+    step(part)
+    assert told() == ["Alice"]
+    assert Incident.objects.get(pk=whole.pk).status == Status.RESOLVED
+
+
+def test_a_part_whose_whole_goes_on_is_a_part_again(source: AlertSource, alice: User, bob: User) -> None:
+    part, whole = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    now = step(part)
+    lifecycle.merge(part.pk, whole.pk, alice, now)
+    services.resolve(part.pk, alice, now)
+    lifecycle.reopen(part.pk, bob, now)
+    part.refresh_from_db()
+    assert (part.status, part.merged_into, part.next_escalation_at) == (Status.ACCEPTED, whole, None)
+
+
+def test_the_parts_that_ended_with_the_whole_come_back_with_it(source: AlertSource, alice: User) -> None:
+    whole, part, earlier, again = (alert(source, f"disk of web-{number} full") for number in range(4))
+    now = step(whole)
+    for one in (part, earlier, again):
+        lifecycle.merge(one.pk, whole.pk, alice, now)
+    services.resolve(earlier.pk, alice, now)
+    services.resolve(whole.pk, alice, now + MINUTE)
+    assert alert(source, "disk of web-3 full") != again
+    lifecycle.reopen(whole.pk, alice, now + MINUTE)
+    for one in (part, earlier, again):
+        one.refresh_from_db()
+    assert (part.status, part.merged_into, part.resolved_at) == (Status.ACCEPTED, whole, None)
+    assert part.next_escalation_at is None
+    assert kinds(part)[-1] == "reopened"
+    # What had ended by itself, and what has been opened anew meanwhile, stays as it is.
+    assert (earlier.status, again.status) == (Status.RESOLVED, Status.RESOLVED)
+    services.resolve(whole.pk, alice, now + 2 * MINUTE)
+    part.refresh_from_db()
+    assert part.status == Status.RESOLVED
+
+
 def test_nothing_is_reopened_beside_a_new_incident_of_the_same_problem(source: AlertSource, alice: User, now) -> None:
     old = alert(source)
     services.resolve(old.pk, alice, now)
