@@ -163,9 +163,10 @@ def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
 
 @atomic_verb
 def reopen(incident_id: int, actor: User, now: datetime) -> Result:
-    """Take a resolve back within a minute. Whoever had accepted has it again; else the escalation starts anew.
+    """Take a resolve back within a minute. Whoever had accepted and takes it back has it again; else it asks anew.
 
-    The parts that ended together with the incident come back with it. A part goes on as one while its whole is open.
+    Those who were told that it is over, the responder among them, would not know otherwise. The parts that ended
+    together with the incident come back with it. A part goes on as one while its whole is open.
     """
     incident, whole, parts = _family(incident_id)
     if not _move(incident, Deed.REOPEN):
@@ -175,11 +176,11 @@ def reopen(incident_id: int, actor: User, now: datetime) -> Result:
     together = [part for part in parts if part.resolved_at == incident.resolved_at]
     incident.resolved_at = None
     _cancel(incident, f"{actor} reopened the incident.", now)
-    if incident.accepted_at and (incident.merged_into_id is None or (whole and whole.is_open)):
+    if _is_accepted_still(incident, whole, actor):
         incident.status = Status.ACCEPTED
         attention.count(incident, now)
     else:
-        _start(incident, _run(incident, snapshot(incident.escalation_policy)), now)
+        _ask_anew(incident, now)
     try:
         with transaction.atomic():
             result = _done(incident, Kind.REOPENED, actor, now)
@@ -200,6 +201,25 @@ def _family(incident_id: int) -> tuple[Incident, Incident | None, list[Incident]
     incident = locked.pop(incident_id)
     whole = locked.get(incident.merged_into_id) if incident.merged_into_id else None
     return incident, whole, [one for one in locked.values() if one.merged_into_id == incident_id]
+
+
+def _is_accepted_still(incident: Incident, whole: Incident | None, actor: User) -> bool:
+    if incident.merged_into_id is not None:
+        return whole is not None and whole.is_open
+    return incident.accepted_at is not None and incident.responder_id == actor.pk
+
+
+def _ask_anew(incident: Incident, now: datetime) -> None:
+    """Start the escalation again over the rules that it had, so that who was asked by name is; nobody has it any more.
+
+    Whoever had accepted is asked with the first level, whichever level they are in.
+    """
+    number = _number(incident) + 1
+    run = runs.anew(incident.run, number) if incident.run else _run(incident, snapshot(incident.escalation_policy))
+    if incident.accepted_at:
+        run = runs.asking_first(run, incident.responder_id, ASSIGNED_MINUTES) if incident.responder_id else run
+        incident.responder = None
+    _start(incident, run, now)
 
 
 def _reopen_part(part: Incident, actor: User, now: datetime) -> None:

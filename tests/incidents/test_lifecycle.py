@@ -17,6 +17,7 @@ from incidents.engine.transitions import TRANSITIONS, Deed, after
 from incidents.intake.receive import receive
 from incidents.lifecycle import Refused
 from incidents.models import Incident, LogEntry, Priority, Status
+from incidents.trial import send_test_event
 from integrations import Payload
 from notifications.models import Notification
 from oncall.models import EscalationPolicy
@@ -233,6 +234,49 @@ def test_whoever_had_accepted_has_it_again(incident: Incident, alice: User) -> N
     lifecycle.reopen(incident.pk, alice, now)
     incident.refresh_from_db()
     assert (incident.status, incident.responder, incident.next_escalation_at) == (Status.ACCEPTED, alice, None)
+
+
+def test_the_responder_is_asked_when_somebody_else_reopens(incident: Incident, alice: User, bob: User) -> None:
+    now = step(incident)
+    services.accept(incident.pk, bob, now)
+    services.resolve(incident.pk, alice, now)
+    lifecycle.reopen(incident.pk, alice, now)
+    incident.refresh_from_db()
+    assert (incident.status, incident.responder, incident.accepted_at) == (Status.PENDING, None, None)
+    step(incident)
+    assert sorted(told()) == ["Alice", "Bob"]
+
+
+def test_what_nobody_in_particular_had_accepted_asks_anew(incident: Incident, alice: User) -> None:
+    now = step(incident)
+    services.accept(incident.pk, None, now)
+    services.resolve(incident.pk, alice, now)
+    lifecycle.reopen(incident.pk, alice, now)
+    step(incident)
+    assert (incident.status, told()) == (Status.PENDING, ["Alice"])
+
+
+def test_who_was_asked_by_name_is_asked_again(incident: Incident, alice: User, bob: User) -> None:
+    now = step(incident)
+    lifecycle.assign_person(incident.pk, bob, alice, now)
+    step(incident)
+    services.resolve(incident.pk, alice, now)
+    lifecycle.reopen(incident.pk, alice, now)
+    step(incident)
+    assert (told(), incident.responder) == (["Bob"], bob)
+    step(incident, lifecycle.ASSIGNED_MINUTES)
+    assert kinds(incident)[-2:] == ["nobody.answered", "notified"]
+
+
+def test_a_test_event_that_is_reopened_tells_only_who_has_sent_it(source: AlertSource, bob: User) -> None:
+    incident = send_test_event(source, bob, database_now())
+    now = step(incident)
+    services.resolve(incident.pk, bob, now)
+    lifecycle.reopen(incident.pk, bob, now)
+    step(incident)
+    asked = LogEntry.objects.filter(incident=incident, kind="level.asked").values_list("data__people", flat=True)
+    assert list(asked) == ["Bob", "Bob"]
+    assert incident.next_escalation_at is None
 
 
 def test_a_part_whose_whole_is_over_asks_anew_when_it_is_reopened(source: AlertSource, alice: User) -> None:
