@@ -174,7 +174,7 @@ def reopen(incident_id: int, actor: User, now: datetime) -> Result:
     if incident.resolved_at is None or now - incident.resolved_at > UNDO:
         raise Refused("A resolve can be taken back for a minute. If the problem goes on, the next alert opens it anew.")
     together = [part for part in parts if part.resolved_at == incident.resolved_at]
-    incident.resolved_at = None
+    _go_on(incident, now)
     _cancel(incident, f"{actor} reopened the incident.", now)
     if _is_accepted_still(incident, whole, actor):
         incident.status = Status.ACCEPTED
@@ -203,6 +203,14 @@ def _family(incident_id: int) -> tuple[Incident, Incident | None, list[Incident]
     return incident, whole, [one for one in locked.values() if one.merged_into_id == incident_id]
 
 
+def _go_on(incident: Incident, now: datetime) -> None:
+    """Let an incident go on as if its last event had just come: else what has ended by itself would at once again."""
+    incident.resolved_at = None
+    if incident.auto_resolve_at is not None:
+        minutes = incident.alert_source.auto_resolution_minutes
+        incident.auto_resolve_at = now + timedelta(minutes=minutes) if minutes else None
+
+
 def _is_accepted_still(incident: Incident, whole: Incident | None, actor: User) -> bool:
     if incident.merged_into_id is not None:
         return whole is not None and whole.is_open
@@ -224,7 +232,8 @@ def _ask_anew(incident: Incident, now: datetime) -> None:
 
 def _reopen_part(part: Incident, actor: User, now: datetime) -> None:
     """Let a part go on with its whole, unless its problem goes on as a new incident already."""
-    part.status, part.resolved_at = Status.ACCEPTED, None
+    part.status = Status.ACCEPTED
+    _go_on(part, now)
     with contextlib.suppress(IntegrityError), transaction.atomic():
         _done(part, Kind.REOPENED, actor, now)
         _cancel(part, f"{actor} reopened the incident.", now)

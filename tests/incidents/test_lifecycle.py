@@ -236,6 +236,31 @@ def test_whoever_had_accepted_has_it_again(incident: Incident, alice: User) -> N
     assert (incident.status, incident.responder, incident.next_escalation_at) == (Status.ACCEPTED, alice, None)
 
 
+def test_reopening_counts_the_auto_resolution_anew(source: AlertSource, alice: User) -> None:
+    AlertSource.objects.filter(pk=source.pk).update(auto_resolution_minutes=10)
+    part, whole = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    lifecycle.merge(part.pk, whole.pk, alice, part.reported_at)
+    end = whole.reported_at + 10 * MINUTE
+    Incident.objects.filter(pk=part.pk).update(auto_resolve_at=end + MINUTE)
+    services.resolve_stale(end)
+    lifecycle.reopen(whole.pk, alice, end)
+    for one in (part, whole):
+        one.refresh_from_db()
+        assert one.auto_resolve_at == end + 10 * MINUTE
+    services.resolve_stale(end + MINUTE)
+    whole.refresh_from_db()
+    assert whole.is_open
+
+
+def test_what_does_not_end_by_itself_does_not_once_it_is_reopened(source: AlertSource, alice: User, now) -> None:
+    incident = alert(source)
+    AlertSource.objects.filter(pk=source.pk).update(auto_resolution_minutes=10)
+    services.resolve(incident.pk, alice, now)
+    lifecycle.reopen(incident.pk, alice, now)
+    incident.refresh_from_db()
+    assert incident.auto_resolve_at is None
+
+
 def test_the_responder_is_asked_when_somebody_else_reopens(incident: Incident, alice: User, bob: User) -> None:
     now = step(incident)
     services.accept(incident.pk, bob, now)
