@@ -257,4 +257,6 @@ def _resolve_notice(incident: Incident, method: ContactMethod, by: str, now: dat
         urgent=False,
         notice=True,
     )
-    return outbox.plan(f"incident:{incident.pk}:resolved:{method.pk}", outbox.Recipient.of(method), content, now, now)
+    # Each resolve has its own: one that was taken back must not stand for the next.
+    key = f"incident:{incident.pk}:resolved:{now.isoformat()}:{method.pk}"
+    return outbox.plan(key, outbox.Recipient.of(method), content, now, now)
