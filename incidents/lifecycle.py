@@ -108,6 +108,10 @@ def raise_priority(incident_id: int, actor: User, now: datetime) -> Result:
     incident = _locked(incident_id)
     if incident.priority == Priority.HIGH or not _move(incident, Deed.RAISE):
         return Result(incident, changed=False)
+    return _raise(incident, actor, now)
+
+
+def _raise(incident: Incident, actor: User, now: datetime) -> Result:
     incident.priority = Priority.HIGH
     if incident.status == Status.PENDING:
         _cancel(incident, f"{actor} raised the priority.", now)
@@ -134,7 +138,8 @@ def comment(incident_id: int, text: str, actor: User, now: datetime) -> Result:
 def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
     """Let an incident go on as a part of another: nobody is asked about it, and it is resolved with the other.
 
-    Its events still come to it, so that an alert that goes on opens nothing new.
+    Its events still come to it, so that an alert that goes on opens nothing new. What is HIGH and waits for somebody
+    makes the other HIGH too: a LOW one that has asked its level rests, and nobody would be asked about either.
     """
     if incident_id == into_id:
         raise Refused("An incident cannot be merged into itself.")
@@ -149,6 +154,7 @@ def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
         raise Refused(f"#{into.pk} is resolved. Merge into an open incident.")
     if into.merged_into_id is not None:
         raise Refused(f"#{into.pk} is a part of #{into.merged_into_id} itself. Merge into that one.")
+    raises = incident.priority == Priority.HIGH and (incident.status == Status.PENDING or incident.asks_again)
     if incident.merged_into_id is not None or not _move(incident, Deed.MERGE):
         return Result(incident, changed=False)
     incident.accepted_at = incident.accepted_at or now
@@ -158,6 +164,8 @@ def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
     _cancel(incident, f"{actor} merged the incident into #{into.pk}.", now)
     something_done(into, actor, now)
     entry(into, Kind.MERGED_HERE, now, actor=actor, number=incident.pk, detail=incident.summary).save()
+    if raises and into.priority == Priority.LOW:
+        _raise(into, actor, now)
     return _done(incident, Kind.MERGED, actor, now, number=into.pk)
 
 

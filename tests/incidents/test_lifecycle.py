@@ -212,6 +212,28 @@ def test_merging_what_has_parts_takes_them_along(source: AlertSource, alice: Use
         lifecycle.merge(first.pk, third.pk, alice, now)
 
 
+def test_a_high_part_raises_the_low_one_that_it_is_merged_into(source: AlertSource, alice: User) -> None:
+    low, high = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    Incident.objects.filter(pk=low.pk).update(priority=Priority.LOW)
+    now = step(low)
+    assert Incident.objects.get(pk=low.pk).next_escalation_at is None
+    lifecycle.merge(high.pk, low.pk, alice, now)
+    step(low)
+    assert (low.priority, told()) == (Priority.HIGH, ["Alice"])
+    assert low.next_escalation_at == now + 10 * MINUTE
+    assert kinds(low)[-4:] == ["merged.here", "raised", "level.asked", "notified"]
+
+
+def test_what_somebody_is_on_raises_nothing_when_it_is_merged(source: AlertSource, alice: User) -> None:
+    low, high = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    Incident.objects.filter(pk=low.pk).update(priority=Priority.LOW)
+    now = step(low)
+    services.accept(high.pk, alice, now)
+    lifecycle.merge(high.pk, low.pk, alice, now)
+    step(low)
+    assert (low.priority, low.next_escalation_at) == (Priority.LOW, None)
+
+
 def test_a_resolve_can_be_taken_back_for_a_minute(incident: Incident, alice: User, bob: User) -> None:
     now = step(incident)
     services.resolve(incident.pk, bob, now)
