@@ -321,9 +321,9 @@ def _run(incident: Incident, rules: dict[str, Any]) -> dict[str, Any]:
 
 
 def _onwards(incident: Incident) -> dict[str, Any]:
-    """Return a run that goes on where the present one stands, over all levels; from the start if it has ended."""
+    """Return a run that goes on where the present one stands, over all levels; from the start if no level is left."""
     run = incident.run
-    if run is None or run["reminder"]:
+    if run is None or run["reminder"] or runs.upcoming(run) is None:
         run = runs.begin(snapshot(incident.escalation_policy), number=0, single_level=False)
     return runs.at_once({**runs.answered(run), "number": _number(incident) + 1, "single_level": False, "reminder": 0})
 

@@ -86,6 +86,26 @@ def test_after_the_last_level_escalate_starts_again(incident: Incident, alice: U
     assert incident.run["asked"]["level"] == 1
 
 
+def test_after_the_only_level_escalate_asks_it_again(source: AlertSource, incident: Incident, bob: User) -> None:
+    policy = create_policy_asking("One", bob)
+    lifecycle.assign_policy(incident.pk, policy, bob, step(incident))
+    now = step(incident)
+    lifecycle.escalate(incident.pk, bob, now)
+    step(incident)
+    assert told() == ["Bob"]
+    assert kinds(incident)[-3:] == ["escalated", "level.asked", "notified"]
+
+
+def test_escalating_what_asks_a_person_asks_along_the_policy(incident: Incident, alice: User, bob: User) -> None:
+    now = step(incident)
+    lifecycle.assign_person(incident.pk, bob, alice, now)
+    step(incident)
+    lifecycle.escalate(incident.pk, bob, now)
+    step(incident)
+    assert told() == ["Alice"]
+    assert kinds(incident)[-3:] == ["escalated", "level.asked", "notified"]
+
+
 def test_escalating_a_low_incident_goes_on_over_its_levels(incident: Incident, alice: User, bob: User) -> None:
     Incident.objects.update(priority=Priority.LOW)
     incident.refresh_from_db()
