@@ -160,6 +160,7 @@ def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
     incident.accepted_at = incident.accepted_at or now
     incident.next_escalation_at = incident.snoozed_until = None
     incident.merged_into = into
+    incident.run = runs.answered(incident.run) if incident.run else None
     Incident.objects.filter(merged_into=incident).update(merged_into=into)
     _cancel(incident, f"{actor} merged the incident into #{into.pk}.", now)
     something_done(into, actor, now)

@@ -232,6 +232,18 @@ def test_merging_what_has_parts_takes_them_along(source: AlertSource, alice: Use
         lifecycle.merge(first.pk, third.pk, alice, now)
 
 
+def test_a_part_asks_nobody_again(source: AlertSource, policy: EscalationPolicy, alice: User, bob: User) -> None:
+    EscalationPolicy.objects.update(accept_timeout_minutes=10)
+    part, whole = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    services.accept(part.pk, bob, step(part))
+    now = step(part, 10)
+    assert part.asks_again
+    lifecycle.merge(part.pk, whole.pk, bob, now)
+    part.refresh_from_db()
+    assert not part.asks_again
+    assert not services.accept(part.pk, alice, now).changed
+
+
 def test_a_high_part_raises_the_low_one_that_it_is_merged_into(source: AlertSource, alice: User) -> None:
     low, high = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
     Incident.objects.filter(pk=low.pk).update(priority=Priority.LOW)
