@@ -244,6 +244,16 @@ def test_a_part_asks_nobody_again(source: AlertSource, policy: EscalationPolicy,
     assert not services.accept(part.pk, alice, now).changed
 
 
+def test_those_who_were_told_of_a_part_hear_of_its_end(source: AlertSource, alice: User, bob: User) -> None:
+    part, whole = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    now = step(part)
+    Notification.objects.filter(log_entries__incident=part).update(state="delivered", due_at=None, finished_at=now)
+    lifecycle.merge(part.pk, whole.pk, bob, now)
+    services.resolve(whole.pk, bob, now)
+    assert told() == ["Alice"]
+    assert kinds(part)[-2:] == ["resolved.with", "notified.resolved"]
+
+
 def test_a_high_part_raises_the_low_one_that_it_is_merged_into(source: AlertSource, alice: User) -> None:
     low, high = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
     Incident.objects.filter(pk=low.pk).update(priority=Priority.LOW)
