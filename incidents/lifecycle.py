@@ -15,6 +15,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from alertsources.models import AlertSource
+from ilert.common.text import clean, typed
 from ilert.common.transactions import atomic_verb
 from incidents import attention
 from incidents.engine import run as runs
@@ -124,13 +125,14 @@ def _raise(incident: Incident, actor: User, now: datetime) -> Result:
 @atomic_verb
 def comment(incident_id: int, text: str, actor: User, now: datetime) -> Result:
     """Write something on the timeline; `text` is Markdown."""
-    if not text.strip():
+    text = typed(text).strip()
+    if not text:
         raise Refused("Write something first.")
     if len(text) > MAX_COMMENT:
         raise Refused(f"A comment can have {MAX_COMMENT} characters; this one has {len(text)}.")
     incident = _locked(incident_id)
     something_done(incident, actor, now)
-    entry(incident, Kind.COMMENTED, now, actor=actor, text=text.strip()).save()
+    entry(incident, Kind.COMMENTED, now, actor=actor, text=text).save()
     return Result(incident, changed=True)
 
 
@@ -266,7 +268,7 @@ class Report:
 @atomic_verb
 def open_by_hand(report: Report, actor: User, now: datetime) -> Incident:
     """Open an incident that no tool has reported. It follows the policy of the alert source it is filed under."""
-    summary = " ".join(report.summary.split())
+    summary = " ".join(clean(report.summary).split())
     if not summary:
         raise Refused("Say in a line what is wrong.")
     source = AlertSource.objects.select_for_update(no_key=True).filter(pk=report.source.pk).first()
@@ -278,7 +280,7 @@ def open_by_hand(report: Report, actor: User, now: datetime) -> Incident:
         alert_source=source,
         escalation_policy_id=source.escalation_policy_id,
         summary=summary[:MAX_SUMMARY],
-        details=report.details.strip()[:MAX_DETAILS],
+        details=typed(report.details).strip()[:MAX_DETAILS],
         priority=report.priority,
         event_count=0,
         reported_at=now,

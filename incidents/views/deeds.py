@@ -6,7 +6,7 @@ from urllib.parse import urlencode, urlsplit
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse, QueryDict
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
@@ -16,7 +16,7 @@ from accounts.requests import SignedInRequest
 from ilert.common.clock import database_now
 from ilert.common.text import number
 from incidents import lifecycle, services
-from incidents.forms import ReportForm
+from incidents.forms import CommentForm, ReportForm
 from incidents.lifecycle import Refused
 from incidents.models import Incident
 from incidents.services import Result
@@ -83,9 +83,19 @@ def incident_raise(request: SignedInRequest, pk: int) -> Result:
     return lifecycle.raise_priority(pk, request.user, database_now())
 
 
+@require_POST
+def incident_comment(request: SignedInRequest, pk: int) -> HttpResponse:
+    """Write something on the timeline. What is refused comes back to be changed: somebody has typed it."""
+    form = CommentForm(request.POST)
+    if not form.is_valid():
+        incident = get_object_or_404(Incident, pk=pk)
+        return render(request, "incidents/comment.html", {"form": form, "incident": incident}, status=422)
+    return _comment(request, pk)
+
+
 @_deed("Your comment is on the timeline.")
-def incident_comment(request: SignedInRequest, pk: int) -> Result:
-    return lifecycle.comment(pk, request.POST.get("text", ""), request.user, database_now())
+def _comment(request: SignedInRequest, pk: int) -> Result:
+    return lifecycle.comment(pk, request.POST["text"], request.user, database_now())
 
 
 @_deed("Incident #{incident.pk} reassigned.")
