@@ -49,7 +49,7 @@ class View:
         known = {row.pk: row for row in before.rows} if before else {}
         with timezone.override(self.zone):
             changed = {row.pk: row.html for row in now.rows if known.get(row.pk) != row}
-        return {"version": now.version, "order": [row.pk for row in now.rows], "rows": changed}
+        return {"version": now.version, "order": [row.pk for row in now.rows], "rows": changed, "next": now.next}
 
 
 @dataclass(eq=False)
