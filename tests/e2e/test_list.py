@@ -157,7 +157,6 @@ def ids(page: Page) -> list[int]:
 def test_a_list_that_grows_over_a_page_leads_on_where_it_ends(at_the_list: Page, webhook: str) -> None:
     page = at_the_list
     older = page.get_by_role("link", name="Older", exact=True)
-    expect(older).to_be_hidden()
     names = [f"many-{time.monotonic_ns()}" for _ in range(PAGE + 5)]
     for name in names[:PAGE]:
         alert(webhook, name)
@@ -191,3 +190,25 @@ def test_a_page_of_older_ones_shows_what_was_done(at_the_list: Page, webhook: st
     page.get_by_role("button", name="Accept").click()
     expect(first).to_contain_text("Accepted", timeout=APPEARS_MS)
     expect(page.get_by_role("link", name="Newest")).to_be_visible()
+
+
+def test_enter_on_a_tick_opens_the_incident_and_does_nothing_to_it(
+    at_the_list: Page, installation: Installation
+) -> None:
+    page = at_the_list
+    number = rows(page).first.get_attribute("data-id")
+    box = rows(page).first.locator("input")
+    box.check()
+    page.get_by_label("Select all on this page").press("Enter")
+    box.press("Enter")
+    page.wait_for_url(f"{installation.url}/incidents/{number}/")
+    expect(page.locator(".incident-now")).to_contain_text("Pending")
+
+
+def test_both_buttons_wait_for_the_answer(at_the_list: Page) -> None:
+    page = at_the_list
+    page.route("**/incidents/bulk", lambda route: None)
+    rows(page).first.locator("input").check()
+    page.get_by_role("button", name="Accept").click()
+    for name in ("Accept", "Resolve"):
+        expect(page.get_by_role("button", name=name)).to_be_disabled()

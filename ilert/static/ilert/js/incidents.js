@@ -237,14 +237,16 @@ function move(step) {
 }
 
 function act(verb) {
-  if (form.dataset.readsOnly !== undefined) return;
+  const button = form.querySelector(`button[name="verb"][value="${verb}"]`);
+  // None while the last deed is still on its way: what is ticked belongs to that one.
+  if (!button || button.disabled) return;
   if (!boxes().some((box) => box.checked)) {
     const box = current()?.querySelector('input[name="ids"]');
     if (!box) return;
     box.checked = true;
     countSelected();
   }
-  form.querySelector(`button[name="verb"][value="${verb}"]`).click();
+  button.click();
 }
 
 const KEYS = {
@@ -270,6 +272,13 @@ document.addEventListener("keydown", (event) => {
   if (!action) return;
   event.preventDefault();
   action();
+});
+
+// A browser would press the form's first button, which accepts what is ticked.
+form.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !event.target.matches('input[type="checkbox"]')) return;
+  event.preventDefault();
+  event.target.closest(".row")?.querySelector(".row-link").click();
 });
 
 list.addEventListener("focusin", (event) => {
