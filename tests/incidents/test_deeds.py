@@ -122,6 +122,17 @@ def test_the_second_is_told_who_was_first(as_alice: Client, incident: Incident, 
         assert "Somebody was first: Bob resolved it." in do(as_alice, incident, deed, **data)
 
 
+def test_what_is_done_twice_changes_nothing_and_says_so(as_alice: Client, incident: Incident, bob: User) -> None:
+    nothing = "Nothing to change: somebody has done it already."
+    services.accept(incident.pk, bob, database_now())
+    assert nothing in do(as_alice, incident, "raise")
+    services.resolve(incident.pk, bob, database_now())
+    assert "reopened" in do(as_alice, incident, "reopen")
+    assert nothing in do(as_alice, incident, "reopen")
+    services.accept(incident.pk, bob, database_now())
+    assert nothing in do(as_alice, incident, "reopen")
+
+
 @pytest.mark.parametrize(
     ("now", "until"),
     [
