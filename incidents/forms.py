@@ -6,8 +6,22 @@ from django import forms
 
 from accounts.models import User
 from alertsources.models import AlertSource
-from incidents.lifecycle import MAX_DETAILS, MAX_SUMMARY, Report
+from ilert.common.text import typed
+from incidents.lifecycle import MAX_COMMENT, MAX_DETAILS, MAX_SUMMARY, Report
 from incidents.models import Priority
+
+
+class TypedField(forms.CharField):
+    """Text as its writer sees it, in its length too."""
+
+    def to_python(self, value: Any) -> str:
+        return super().to_python(typed(value) if isinstance(value, str) else value) or ""
+
+
+class CommentForm(forms.Form):
+    """Something for the timeline."""
+
+    text = TypedField(max_length=MAX_COMMENT, label="For the timeline", widget=forms.Textarea)
 
 
 class ReportForm(forms.Form):
@@ -19,10 +33,10 @@ class ReportForm(forms.Form):
         empty_label="Choose one",
         help_text="It is filed under this source, and its escalation policy says who is asked.",
     )
-    summary = forms.CharField(
+    summary = TypedField(
         max_length=MAX_SUMMARY, label="What is wrong?", help_text="One line, as it is read on a phone."
     )
-    details = forms.CharField(
+    details = TypedField(
         max_length=MAX_DETAILS, required=False, widget=forms.Textarea, help_text="What you know so far."
     )
     priority = forms.ChoiceField(choices=Priority.choices, initial=Priority.HIGH)

@@ -4,16 +4,18 @@ Each locks the incident, asks the table of transitions, changes what it changes,
 `Refused` says why a deed makes no sense; a `Result` without change says that somebody was first.
 """
 
+import contextlib
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from alertsources.models import AlertSource
+from ilert.common.text import clean, typed
 from ilert.common.transactions import atomic_verb
 from incidents import attention
 from incidents.engine import run as runs
@@ -107,6 +109,10 @@ def raise_priority(incident_id: int, actor: User, now: datetime) -> Result:
     incident = _locked(incident_id)
     if incident.priority == Priority.HIGH or not _move(incident, Deed.RAISE):
         return Result(incident, changed=False)
+    return _raise(incident, actor, now)
+
+
+def _raise(incident: Incident, actor: User, now: datetime) -> Result:
     incident.priority = Priority.HIGH
     if incident.status == Status.PENDING:
         _cancel(incident, f"{actor} raised the priority.", now)
@@ -119,13 +125,14 @@ def raise_priority(incident_id: int, actor: User, now: datetime) -> Result:
 @atomic_verb
 def comment(incident_id: int, text: str, actor: User, now: datetime) -> Result:
     """Write something on the timeline; `text` is Markdown."""
-    if not text.strip():
+    text = typed(text).strip()
+    if not text:
         raise Refused("Write something first.")
     if len(text) > MAX_COMMENT:
         raise Refused(f"A comment can have {MAX_COMMENT} characters; this one has {len(text)}.")
     incident = _locked(incident_id)
     something_done(incident, actor, now)
-    entry(incident, Kind.COMMENTED, now, actor=actor, text=text.strip()).save()
+    entry(incident, Kind.COMMENTED, now, actor=actor, text=text).save()
     return Result(incident, changed=True)
 
 
@@ -133,7 +140,8 @@ def comment(incident_id: int, text: str, actor: User, now: datetime) -> Result:
 def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
     """Let an incident go on as a part of another: nobody is asked about it, and it is resolved with the other.
 
-    Its events still come to it, so that an alert that goes on opens nothing new.
+    Its events still come to it, so that an alert that goes on opens nothing new. What is HIGH and waits for somebody
+    makes the other HIGH too: a LOW one that has asked its level rests, and nobody would be asked about either.
     """
     if incident_id == into_id:
         raise Refused("An incident cannot be merged into itself.")
@@ -148,38 +156,103 @@ def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
         raise Refused(f"#{into.pk} is resolved. Merge into an open incident.")
     if into.merged_into_id is not None:
         raise Refused(f"#{into.pk} is a part of #{into.merged_into_id} itself. Merge into that one.")
+    raises = incident.priority == Priority.HIGH and (incident.status == Status.PENDING or incident.asks_again)
     if incident.merged_into_id is not None or not _move(incident, Deed.MERGE):
         return Result(incident, changed=False)
     incident.accepted_at = incident.accepted_at or now
     incident.next_escalation_at = incident.snoozed_until = None
     incident.merged_into = into
+    incident.run = runs.answered(incident.run) if incident.run else None
     Incident.objects.filter(merged_into=incident).update(merged_into=into)
     _cancel(incident, f"{actor} merged the incident into #{into.pk}.", now)
     something_done(into, actor, now)
-    entry(into, Kind.MERGED_HERE, now, actor=actor, number=incident.pk, detail=incident.summary).save()
+    entry(into, Kind.MERGED_HERE, now, actor=actor, number=incident.pk, detail=_told_in(into, incident)).save()
+    if raises and into.priority == Priority.LOW:
+        _raise(into, actor, now)
     return _done(incident, Kind.MERGED, actor, now, number=into.pk)
+
+
+def _told_in(into: Incident, incident: Incident) -> str:
+    """Return what the timeline of `into` may tell of an incident: nothing if that belongs to a team of its own."""
+    return incident.summary if incident.alert_source.team_id in (None, into.alert_source.team_id) else ""
 
 
 @atomic_verb
 def reopen(incident_id: int, actor: User, now: datetime) -> Result:
-    """Take a resolve back within a minute. Whoever had accepted has it again; else the escalation starts anew."""
-    incident = _locked(incident_id)
+    """Take a resolve back within a minute. Whoever had accepted and takes it back has it again; else it asks anew.
+
+    Those who were told that it is over, the responder among them, would not know otherwise. The parts that ended
+    together with the incident come back with it. A part goes on as one while its whole is open.
+    """
+    incident, whole, parts = _family(incident_id)
     if not _move(incident, Deed.REOPEN):
         return Result(incident, changed=False)
     if incident.resolved_at is None or now - incident.resolved_at > UNDO:
         raise Refused("A resolve can be taken back for a minute. If the problem goes on, the next alert opens it anew.")
-    incident.resolved_at = None
+    together = [part for part in parts if part.resolved_at == incident.resolved_at]
+    _go_on(incident, now)
     _cancel(incident, f"{actor} reopened the incident.", now)
-    if incident.accepted_at:
+    if _is_accepted_still(incident, whole, actor):
         incident.status = Status.ACCEPTED
         attention.count(incident, now)
     else:
-        _start(incident, _run(incident, snapshot(incident.escalation_policy)), now)
+        _ask_anew(incident, now)
     try:
         with transaction.atomic():
-            return _done(incident, Kind.REOPENED, actor, now)
+            result = _done(incident, Kind.REOPENED, actor, now)
     except IntegrityError as error:
         raise Refused("A new incident of the same problem has been opened meanwhile. Go on with that one.") from error
+    for part in together:
+        _reopen_part(part, actor, now)
+    return result
+
+
+def _family(incident_id: int) -> tuple[Incident, Incident | None, list[Incident]]:
+    """Lock an incident with the one that it is a part of and its own parts, in the order in which everybody locks."""
+    known = Incident.objects.filter(pk=incident_id).values_list("pk", "merged_into_id").first()
+    mine = Q(pk__in=[pk for pk in known or () if pk]) | Q(merged_into=incident_id)
+    locked = {incident.pk: incident for incident in _lockable().filter(mine).order_by(*LOCK_ORDER)}
+    if incident_id not in locked:
+        raise Incident.DoesNotExist
+    incident = locked.pop(incident_id)
+    whole = locked.get(incident.merged_into_id) if incident.merged_into_id else None
+    return incident, whole, [one for one in locked.values() if one.merged_into_id == incident_id]
+
+
+def _go_on(incident: Incident, now: datetime) -> None:
+    """Let an incident go on as if its last event had just come: else what has ended by itself would at once again."""
+    incident.resolved_at = None
+    if incident.auto_resolve_at is not None:
+        minutes = incident.alert_source.auto_resolution_minutes
+        incident.auto_resolve_at = now + timedelta(minutes=minutes) if minutes else None
+
+
+def _is_accepted_still(incident: Incident, whole: Incident | None, actor: User) -> bool:
+    if incident.merged_into_id is not None:
+        return whole is not None and whole.is_open
+    return incident.accepted_at is not None and incident.responder_id == actor.pk
+
+
+def _ask_anew(incident: Incident, now: datetime) -> None:
+    """Start the escalation again over the rules that it had, so that who was asked by name is; nobody has it any more.
+
+    Whoever had accepted is asked with the first level, whichever level they are in.
+    """
+    number = _number(incident) + 1
+    run = runs.anew(incident.run, number) if incident.run else _run(incident, snapshot(incident.escalation_policy))
+    if incident.accepted_at:
+        run = runs.asking_first(run, incident.responder_id, ASSIGNED_MINUTES) if incident.responder_id else run
+        incident.responder = None
+    _start(incident, run, now)
+
+
+def _reopen_part(part: Incident, actor: User, now: datetime) -> None:
+    """Let a part go on with its whole, unless its problem goes on as a new incident already."""
+    part.status = Status.ACCEPTED
+    _go_on(part, now)
+    with contextlib.suppress(IntegrityError), transaction.atomic():
+        _done(part, Kind.REOPENED, actor, now)
+        _cancel(part, f"{actor} reopened the incident.", now)
 
 
 @dataclass(frozen=True)
@@ -195,7 +268,7 @@ class Report:
 @atomic_verb
 def open_by_hand(report: Report, actor: User, now: datetime) -> Incident:
     """Open an incident that no tool has reported. It follows the policy of the alert source it is filed under."""
-    summary = " ".join(report.summary.split())
+    summary = " ".join(clean(report.summary).split())
     if not summary:
         raise Refused("Say in a line what is wrong.")
     source = AlertSource.objects.select_for_update(no_key=True).filter(pk=report.source.pk).first()
@@ -207,7 +280,7 @@ def open_by_hand(report: Report, actor: User, now: datetime) -> Incident:
         alert_source=source,
         escalation_policy_id=source.escalation_policy_id,
         summary=summary[:MAX_SUMMARY],
-        details=report.details.strip()[:MAX_DETAILS],
+        details=typed(report.details).strip()[:MAX_DETAILS],
         priority=report.priority,
         event_count=0,
         reported_at=now,
@@ -256,9 +329,9 @@ def _run(incident: Incident, rules: dict[str, Any]) -> dict[str, Any]:
 
 
 def _onwards(incident: Incident) -> dict[str, Any]:
-    """Return a run that goes on where the present one stands, over all levels; from the start if it has ended."""
+    """Return a run that goes on where the present one stands, over all levels; from the start if no level is left."""
     run = incident.run
-    if run is None or run["reminder"]:
+    if run is None or run["reminder"] or runs.upcoming(run) is None:
         run = runs.begin(snapshot(incident.escalation_policy), number=0, single_level=False)
     return runs.at_once({**runs.answered(run), "number": _number(incident) + 1, "single_level": False, "reminder": 0})
 

@@ -7,6 +7,7 @@ number from the timeline's sequence, so that a look costs next to nothing while 
 import asyncio
 import contextlib
 import json
+import logging
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,8 @@ from alertsources.models import AlertSource
 from incidents.listing import Filters
 from incidents.models import TIMELINE_SEQUENCE, Scope
 from incidents.rows import Listing, listing
+
+logger = logging.getLogger(__name__)
 
 INTERVAL = 1.0
 # A comment line, so that neither a proxy nor the browser takes the connection for dead.
@@ -66,7 +69,7 @@ class View:
         known = {row.pk: row for row in before.rows} if before else {}
         with timezone.override(self.zone):
             changed = {row.pk: row.html for row in now.rows if known.get(row.pk) != row}
-        return {"version": now.version, "order": [row.pk for row in now.rows], "rows": changed}
+        return {"version": now.version, "order": [row.pk for row in now.rows], "rows": changed, "next": now.next}
 
 
 @dataclass(eq=False)
@@ -145,20 +148,30 @@ class Board:
     async def _run(self) -> None:
         """Look once a second as long as anybody follows."""
         seen, settled = -1, False
+        failed: list[View] = []
         while self._views:
             await asyncio.sleep(INTERVAL)
             # A database that is away is away for the pages too; they keep what they show.
             with contextlib.suppress(DatabaseError):
                 latest = await in_thread(_latest_number)
                 # A number is drawn before its transaction is committed, hence one more look after the last change.
-                if latest != seen or not settled:
-                    await self._look()
+                failed = await self._look(list(self._views) if latest != seen or not settled else failed)
                 settled = latest == seen
                 seen = latest
 
-    async def _look(self) -> None:
-        for view, watched in list(self._views.items()):
-            watched.show(await in_thread(view.read))
+    async def _look(self, views: list[View]) -> list[View]:
+        """Read `views`. Returns those that cannot be read now, such as a search that takes too long."""
+        failed = []
+        for view in views:
+            watched = self._views.get(view)
+            if watched is None:
+                continue
+            try:
+                watched.show(await in_thread(view.read))
+            except DatabaseError as error:
+                logger.warning("a list that is open cannot be read now: %s", error)
+                failed.append(view)
+        return failed
 
 
 async def stream(wake: asyncio.Event, message: Callable[[], str], may_stay: MayStay) -> AsyncIterator[str]:

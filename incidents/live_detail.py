@@ -11,14 +11,16 @@ from typing import LiteralString
 from django.db import DatabaseError, connection
 
 from incidents import live
+from incidents.lifecycle import UNDO
 
 # The messages of the newest entries; what happens to older ones does not change any more.
 _MESSAGES = 200
-# Everything that a page shows of an incident and that time alone does not change.
+# Everything that a page shows of an incident and that time alone does not change; and whether there is an undo.
 _FINGERPRINTS: LiteralString = """
 SELECT incident.id, md5(concat_ws(
     '|', incident.status, incident.priority, incident.event_count, incident.next_escalation_at, incident.snoozed_until,
     incident.responder_id, incident.merged_into_id, incident.escalation_policy_id, incident.resolved_at,
+    clock_timestamp() - incident.resolved_at < make_interval(secs => %s),
     (SELECT max(event.id) FROM incidents_event AS event WHERE event.incident_id = incident.id),
     (SELECT max(entry.id) FROM incidents_logentry AS entry WHERE entry.incident_id = incident.id),
     (SELECT md5(string_agg(concat_ws(
@@ -35,7 +37,7 @@ FROM incidents_incident AS incident WHERE incident.id = ANY(%s)
 def fingerprints(incident_ids: Collection[int]) -> dict[int, str]:
     """Return for each incident a word that changes whenever its page would show something else."""
     with connection.cursor() as cursor:
-        cursor.execute(_FINGERPRINTS, [_MESSAGES, list(incident_ids)])
+        cursor.execute(_FINGERPRINTS, [UNDO.total_seconds(), _MESSAGES, list(incident_ids)])
         return dict(cursor.fetchall())
 
 

@@ -62,8 +62,8 @@ class Listing:
 
     @property
     def version(self) -> str:
-        """A word that changes whenever what is shown does."""
-        return hashlib.sha256(repr(self.rows).encode("utf-8", "replace")).hexdigest()[:16]
+        """A word that changes whenever what is shown does, and where the following page begins."""
+        return hashlib.sha256(repr((self.rows, self.next)).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def listing(filters: Filters, before: str = "", size: int = PAGE_SIZE) -> Listing:

@@ -89,12 +89,12 @@ def resolve_all(incident_ids: Collection[int], actor: User | None, now: datetime
     if actor:
         LogEntry.objects.bulk_create([entry(incident, Kind.RESOLVED, now, actor=actor) for incident in changed])
     _plan_resolve_notices(changed, actor, now)
-    _resolve_parts(changed, now)
+    _resolve_parts(changed, actor, now)
     return results
 
 
-def _resolve_parts(incidents: list[Incident], now: datetime) -> None:
-    """What was merged into an incident ends with it. Nobody was asked about the parts, so nobody gets a notice."""
+def _resolve_parts(incidents: list[Incident], actor: User | None, now: datetime) -> None:
+    """What was merged into an incident ends with it; those who had been told of it before hear that it is over."""
     parts = Incident.objects.filter(merged_into__in=[incident.pk for incident in incidents], status__lt=Status.RESOLVED)
     into = dict(parts.values_list("pk", "merged_into"))
     if not into:
@@ -102,6 +102,7 @@ def _resolve_parts(incidents: list[Incident], now: datetime) -> None:
     ended = _changed(_moved(into, Deed.RESOLVE, now))
     _save(ended, ["status", "resolved_at", "next_escalation_at", "snoozed_until"])
     LogEntry.objects.bulk_create([entry(part, Kind.RESOLVED_WITH, now, number=into[part.pk]) for part in ended])
+    _plan_resolve_notices(ended, actor, now)
 
 
 _ENDS = (Kind.RESOLVED, Kind.AUTO_RESOLVED, Kind.RESOLVED_WITH)
@@ -257,4 +258,6 @@ def _resolve_notice(incident: Incident, method: ContactMethod, by: str, now: dat
         urgent=False,
         notice=True,
     )
-    return outbox.plan(f"incident:{incident.pk}:resolved:{method.pk}", outbox.Recipient.of(method), content, now, now)
+    # Each resolve has its own: one that was taken back must not stand for the next.
+    key = f"incident:{incident.pk}:resolved:{now.isoformat()}:{method.pk}"
+    return outbox.plan(key, outbox.Recipient.of(method), content, now, now)

@@ -17,6 +17,11 @@ def clean(text: str) -> str:
     return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def typed(text: str) -> str:
+    """Return what somebody has typed, fit to be stored: browsers send a line end as two characters and count one."""
+    return clean(text).replace("\r\n", "\n").replace("\r", "\n")
+
+
 def number(text: str) -> int | None:
     """Return the number that `text` is, as an address or a form gives the id of a row; None for anything else."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None

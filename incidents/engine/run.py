@@ -47,6 +47,22 @@ def at_once(run: dict[str, Any]) -> dict[str, Any]:
     return {**run, "delay": 0}
 
 
+def anew(run: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return a new run over the same rules, in the same way, that a person has asked for."""
+    rules = {name: value for name, value in run.items() if name not in ("asked", "again")}
+    return at_once(begin(rules, number, run["single_level"]))
+
+
+def asking_first(run: dict[str, Any], person: int, minutes: int) -> dict[str, Any]:
+    """Return the run with `person` in the first level that somebody is in; in one of `minutes` if nobody is in any."""
+    rules: list[dict[str, Any]] = run["rules"]
+    first = next((place for place, rule in enumerate(rules) if rule["users"]), None)
+    if first is None:
+        return {**run, "rules": [{"minutes": minutes, "users": [person]}]}
+    users = sorted({*rules[first]["users"], person})
+    return {**run, "rules": [*rules[:first], {**rules[first], "users": users}, *rules[first + 1 :]]}
+
+
 def step(run: dict[str, Any]) -> Step:
     """Return what is to be done now and the run as it stands afterwards."""
     if delay := run.get("delay"):

@@ -14,7 +14,9 @@ from incidents.models import Outcome
 # Incidents are locked in one order, and only after the sources, so that no two batches wait for each other. While a
 # source's row is locked it is neither deleted nor given another policy, so that no foreign key need be checked. What
 # concerns the incidents of a source is read from its row, as the sources of a batch may come from a cache.
-# A HIGH event raises an open LOW incident and starts its escalation. Ids are drawn when all incidents are locked.
+# A HIGH event raises an open LOW incident and starts its escalation, snoozed or not. While it is pending the row of the
+# event says so, as an entry would be one more statement: what is due as of this very statement has been raised. Ids are
+# drawn when all incidents are locked.
 _ALERTS = Statement(
     "ilert_alerts",
     """
@@ -47,11 +49,16 @@ WITH source AS MATERIALIZED (
         run = CASE WHEN EXCLUDED.priority = 'high' AND incident.priority = 'low' THEN NULL ELSE incident.run END,
         next_escalation_at = CASE
             WHEN EXCLUDED.priority = 'high' AND incident.priority = 'low' AND incident.status = 1
-            THEN EXCLUDED.next_escalation_at ELSE incident.next_escalation_at END
-    RETURNING id, alert_source_id, key_hash, xmax = 0 AS is_new
+            THEN EXCLUDED.next_escalation_at ELSE incident.next_escalation_at END,
+        snoozed_until = CASE
+            WHEN EXCLUDED.priority = 'high' AND incident.priority = 'low' THEN NULL ELSE incident.snoozed_until END
+    RETURNING
+        id, alert_source_id, key_hash, xmax = 0 AS is_new,
+        xmax <> 0 AND next_escalation_at = statement_timestamp() AS is_raised
 ), placed AS MATERIALIZED (
     SELECT
         nextval('incidents_timeline_seq') AS id, event.*, opened.id AS incident_id,
+        CASE WHEN opened.is_raised AND event.times > 0 THEN 'It made the priority high.' ELSE '' END AS reason,
         CASE WHEN opened.is_new AND event.times > 0 THEN 'opened' ELSE 'appended' END AS outcome
     FROM event JOIN opened ON opened.alert_source_id = event.source_id AND opened.key_hash = event.key_hash
     ORDER BY event.place
@@ -62,7 +69,7 @@ WITH source AS MATERIALIZED (
     )
     SELECT
         id, source_id, incident_id, request_id, body, content_type, statement_timestamp(), occurred_at, 'ALERT',
-        outcome, '', incident_key, summary, details, fields::jsonb, links::jsonb
+        outcome, reason, incident_key, summary, details, fields::jsonb, links::jsonb
     FROM placed
 )
 SELECT place, id, incident_id, (outcome = 'opened')::int FROM placed

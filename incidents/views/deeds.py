@@ -1,12 +1,12 @@
 """What people do with an incident from its page: one form for each verb, and a word about what came of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, time, timedelta
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse, QueryDict
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
@@ -16,9 +16,9 @@ from accounts.requests import SignedInRequest
 from ilert.common.clock import database_now
 from ilert.common.text import number
 from incidents import lifecycle, services
-from incidents.forms import ReportForm
+from incidents.forms import CommentForm, ReportForm
 from incidents.lifecycle import Refused
-from incidents.models import Incident
+from incidents.models import Incident, Status
 from incidents.services import Result
 from oncall.models import EscalationPolicy
 
@@ -28,8 +28,11 @@ MORNING = time(8)
 SNOOZES = {"30": "30 minutes", "60": "1 hour", "240": "4 hours", "480": "8 hours", "morning": "Until 8 in the morning"}
 
 
-def _deed(done: str) -> Callable[[Deed], View]:
-    """Make a view of a deed: what came of it is said, and back to the incident's page."""
+def _deed(done: str, ends: Collection[Status] = (Status.ACCEPTED, Status.RESOLVED)) -> Callable[[Deed], View]:
+    """Make a view of a deed: what came of it is said, and back to the incident's page.
+
+    `ends` are the statuses that leave nothing to do: then it is told who was first.
+    """
 
     def decorate(deed: Deed) -> View:
         @require_POST
@@ -44,7 +47,7 @@ def _deed(done: str) -> Callable[[Deed], View]:
             if result.changed:
                 messages.success(request, done.format(incident=result.incident))
             else:
-                messages.info(request, f"Somebody was first: {services.who_was_first(result.incident)}")
+                messages.info(request, _why_unchanged(result.incident, ends))
             return redirect(_page(request, result.incident.pk))
 
         return view
@@ -52,9 +55,16 @@ def _deed(done: str) -> Callable[[Deed], View]:
     return decorate
 
 
+def _why_unchanged(incident: Incident, ends: Collection[Status]) -> str:
+    first = services.who_was_first(incident) if incident.status in ends else ""
+    return f"Somebody was first: {first}" if first else "Nothing to change: somebody has done it already."
+
+
 def _page(request: SignedInRequest, pk: int) -> str:
     """Return the address of the incident's page; it goes on knowing which list its viewer came from."""
-    came_from = QueryDict(urlsplit(request.headers.get("Referer", "")).query).get("in", "")
+    # Not urlsplit, which refuses what a client may write there.
+    _, _, query = request.headers.get("Referer", "").partition("?")
+    came_from = QueryDict(query.partition("#")[0]).get("in", "")
     return reverse("incident-detail", args=[pk]) + (f"?{urlencode({'in': came_from})}" if came_from else "")
 
 
@@ -68,7 +78,7 @@ def incident_resolve(request: SignedInRequest, pk: int) -> Result:
     return services.resolve(pk, request.user, database_now())
 
 
-@_deed("Incident #{incident.pk} reopened.")
+@_deed("Incident #{incident.pk} reopened.", ends=())
 def incident_reopen(request: SignedInRequest, pk: int) -> Result:
     return lifecycle.reopen(pk, request.user, database_now())
 
@@ -78,14 +88,24 @@ def incident_escalate(request: SignedInRequest, pk: int) -> Result:
     return lifecycle.escalate(pk, request.user, database_now())
 
 
-@_deed("Incident #{incident.pk} has high priority now.")
+@_deed("Incident #{incident.pk} has high priority now.", ends=(Status.RESOLVED,))
 def incident_raise(request: SignedInRequest, pk: int) -> Result:
     return lifecycle.raise_priority(pk, request.user, database_now())
 
 
+@require_POST
+def incident_comment(request: SignedInRequest, pk: int) -> HttpResponse:
+    """Write something on the timeline. What is refused comes back to be changed: somebody has typed it."""
+    form = CommentForm(request.POST)
+    if not form.is_valid():
+        incident = get_object_or_404(Incident, pk=pk)
+        return render(request, "incidents/comment.html", {"form": form, "incident": incident}, status=422)
+    return _comment(request, pk)
+
+
 @_deed("Your comment is on the timeline.")
-def incident_comment(request: SignedInRequest, pk: int) -> Result:
-    return lifecycle.comment(pk, request.POST.get("text", ""), request.user, database_now())
+def _comment(request: SignedInRequest, pk: int) -> Result:
+    return lifecycle.comment(pk, request.POST["text"], request.user, database_now())
 
 
 @_deed("Incident #{incident.pk} reassigned.")

@@ -31,8 +31,10 @@ COLUMNS = ("id", "status", "priority", "summary", "alert source", "responder", "
 def incident_list(request: SignedInRequest) -> HttpResponse:
     """The page. On its first page of rows, what changes appears by itself."""
     filters = Filters.read(request.GET, request.user)
-    page = listing(filters, request.GET.get("before", ""))
+    before = str(number(request.GET.get("before", "")) or "")
+    page = listing(filters, before)
     context = {
+        "before": before,
         "filters": filters,
         "tabs": _tabs(filters),
         "page": page,
@@ -54,9 +56,9 @@ def _tabs(filters: Filters) -> list[dict[str, object]]:
 @require_GET
 @never_cache
 def incident_rows(request: SignedInRequest) -> HttpResponse:
-    """The rows for a page that cannot follow the stream; 204 when it shows them already."""
+    """The rows for a page that does not follow the stream; 204 when it shows them already."""
     view = _view(request)
-    page = listing(view.filters)
+    page = listing(view.filters, request.GET.get("before", ""))
     if request.GET.get("version") == page.version:
         return HttpResponse(status=204)
     return JsonResponse(view.message(page, None))

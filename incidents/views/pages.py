@@ -32,6 +32,7 @@ from oncall.models import EscalationPolicy
 # Decrypting a key that no page here shows would cost time, and an error if its encryption key were lost.
 SOURCE_KEY = "alert_source__integration_key"
 RELATED = 5
+MAX_PARTS = 20
 
 
 @require_GET
@@ -45,7 +46,7 @@ def incident_detail(request: SignedInRequest, pk: int) -> HttpResponse:
     show = request.GET.get("show", "") if request.GET.get("show", "") in timeline.SHOWS else ""
     before = str(number(request.GET.get("before", "")) or "")
     section = timeline.section(incident, show, before)
-    context = _shown(incident) | {
+    context = _shown(incident, request.user) | {
         "version": version,
         "section": section,
         "before": before,
@@ -87,7 +88,7 @@ def _incident(pk: int) -> Incident:
     return get_object_or_404(found, pk=pk)
 
 
-def _shown(incident: Incident) -> dict[str, object]:
+def _shown(incident: Incident, viewer: User) -> dict[str, object]:
     """Return what the page tells of an incident beside its timeline."""
     event = Event.objects.filter(incident=incident).order_by("pk").first()
     now = database_now()
@@ -99,11 +100,17 @@ def _shown(incident: Incident) -> dict[str, object]:
         "priority_word": f"{incident.get_priority_display()} priority",
         "fields": readable(event.fields) if event else [],
         "links": safe_links(event.links) if event else [],
-        "parts": list(Incident.objects.filter(merged_into=incident).only("pk", "summary").order_by("pk")[:20]),
+        "parts": _parts(incident, viewer),
         "is_snoozed": bool(incident.snoozed_until and incident.snoozed_until > now),
         "may_reopen": bool(incident.resolved_at and now - incident.resolved_at < UNDO),
         "raw": bytes(event.body or b"").decode("utf-8", "replace") if event else "",
     }
+
+
+def _parts(incident: Incident, viewer: User) -> list[Incident]:
+    parts = Incident.objects.filter(merged_into=incident).only("pk", "summary").order_by("pk")
+    # Most have none, and pay nothing for asking what is hidden.
+    return list(parts.visible_to(viewer)[:MAX_PARTS]) if parts.exists() else []
 
 
 def _tabs(query: QueryDict, show: str) -> list[dict[str, object]]:

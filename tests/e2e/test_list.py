@@ -12,6 +12,7 @@ from tests.payloads import payload
 
 pytestmark = pytest.mark.e2e
 APPEARS_MS = 3000
+PAGE = 50
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +145,70 @@ def test_on_a_phone_nothing_has_to_be_pushed_sideways(at_the_list: Page) -> None
     rows(page).nth(0).locator("input").check()
     expect(page.get_by_role("button", name="Resolve")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def ids(page: Page) -> list[int]:
+    found: list[int] = page.eval_on_selector_all(
+        "#incident-rows > li", "rows => rows.map(row => Number(row.dataset.id))"
+    )
+    return found
+
+
+def test_a_list_that_grows_over_a_page_leads_on_where_it_ends(at_the_list: Page, webhook: str) -> None:
+    page = at_the_list
+    older = page.get_by_role("link", name="Older", exact=True)
+    names = [f"many-{time.monotonic_ns()}" for _ in range(PAGE + 5)]
+    for name in names[:PAGE]:
+        alert(webhook, name)
+    expect(page.get_by_text(names[PAGE - 1])).to_be_attached(timeout=APPEARS_MS)
+    expect(older).to_be_visible()
+    last = rows(page).nth(PAGE - 1)
+    pushed_out = last.get_attribute("data-id")
+    last.locator("input").check()
+    for name in names[PAGE:]:
+        alert(webhook, name)
+    expect(page.get_by_text(names[-1])).to_be_attached(timeout=APPEARS_MS)
+    # What is ticked is still there, below the others.
+    expect(rows(page)).to_have_count(PAGE + 1)
+    expect(page.locator(f"#select-{pushed_out}")).to_be_checked()
+    expect(page.locator("#selected-count")).to_have_text("1")
+    shown = ids(page)[:PAGE]
+    older.click()
+    page.wait_for_url("**/incidents/?before=*")
+    assert ids(page)[0] == shown[-1] - 1
+
+
+def test_a_page_of_older_ones_shows_what_was_done(at_the_list: Page, webhook: str) -> None:
+    page = at_the_list
+    for _ in range(PAGE):
+        alert(webhook, f"older-{time.monotonic_ns()}")
+    page.reload()
+    page.get_by_role("link", name="Older", exact=True).click()
+    page.wait_for_url("**/incidents/?before=*")
+    first = rows(page).first
+    first.locator("input").check()
+    page.get_by_role("button", name="Accept").click()
+    expect(first).to_contain_text("Accepted", timeout=APPEARS_MS)
+    expect(page.get_by_role("link", name="Newest")).to_be_visible()
+
+
+def test_enter_on_a_tick_opens_the_incident_and_does_nothing_to_it(
+    at_the_list: Page, installation: Installation
+) -> None:
+    page = at_the_list
+    number = rows(page).first.get_attribute("data-id")
+    box = rows(page).first.locator("input")
+    box.check()
+    page.get_by_label("Select all on this page").press("Enter")
+    box.press("Enter")
+    page.wait_for_url(f"{installation.url}/incidents/{number}/")
+    expect(page.locator(".incident-now")).to_contain_text("Pending")
+
+
+def test_both_buttons_wait_for_the_answer(at_the_list: Page) -> None:
+    page = at_the_list
+    page.route("**/incidents/bulk", lambda route: None)
+    rows(page).first.locator("input").check()
+    page.get_by_role("button", name="Accept").click()
+    for name in ("Accept", "Resolve"):
+        expect(page.get_by_role("button", name=name)).to_be_disabled()

@@ -3,21 +3,24 @@
 import json
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 from django.db import DataError, connection, connections
 from django.test.utils import CaptureQueriesContext
 
+from accounts.models import User
 from alertsources.models import AlertSource, Grouping
 from alertsources.services import Options, create_source
+from incidents import lifecycle
 from incidents.intake import commit as committing
 from incidents.intake.admission import read
 from incidents.intake.answers import Answer
 from incidents.intake.apply import apply
 from incidents.intake.batch import Request, items, waves
 from incidents.intake.commit import commit
-from incidents.models import Event, Incident, Outcome, Status
+from incidents.models import Event, Incident, Outcome, Priority, Status
 from integrations import EventType, Payload
 from oncall.models import EscalationPolicy
 
@@ -61,6 +64,21 @@ def test_the_highest_priority_of_a_fold_counts(api: AlertSource) -> None:
     apply([request(api, "b", priority="LOW"), request(api, "b", priority="LOW")])
     apply([request(api, "c", priority="LOW"), request(api, "c")])
     assert dict(Incident.objects.values_list("incident_key", "priority")) == {"a": "high", "b": "low", "c": "high"}
+
+
+def test_a_high_event_ends_the_snooze_of_a_low_incident_and_says_what_it_raised(api: AlertSource, alice: User) -> None:
+    apply([request(api, "a", priority="LOW"), request(api, "b", priority="LOW")])
+    for incident in Incident.objects.all():
+        now = incident.reported_at
+        lifecycle.snooze(incident.pk, now + timedelta(hours=4), alice, now)
+    apply([request(api, "a", priority="HIGH"), request(api, "a", priority="HIGH"), request(api, "b", priority="LOW")])
+    apply([request(api, "a", priority="HIGH")])
+    raised, other = Incident.objects.order_by("incident_key")
+    assert (raised.priority, raised.snoozed_until) == (Priority.HIGH, None)
+    assert other.snoozed_until is not None
+    (event,) = Event.objects.exclude(reason="")
+    assert (event.incident, event.reason) == (raised, "It made the priority high.")
+    assert event.pk == raised.events.order_by("pk")[1].pk
 
 
 def test_events_of_one_key_keep_their_order(api: AlertSource) -> None:

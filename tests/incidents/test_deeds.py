@@ -78,7 +78,6 @@ def test_merge_shows_on_both_pages(as_alice: Client, source: AlertSource, incide
 @pytest.mark.parametrize(
     ("deed", "data", "words"),
     [
-        ("comment", {"text": " "}, "Write something first."),
         ("assign", {"to": ""}, "Choose a person or an escalation policy."),
         ("assign", {"to": "user:x"}, "Choose a person"),
         ("assign", {"to": "policy:999999"}, "Choose a person"),
@@ -94,10 +93,44 @@ def test_what_makes_no_sense_is_said(
     assert not LogEntry.objects.exists()
 
 
+def test_a_comment_is_counted_as_its_writer_sees_it(as_alice: Client, incident: Incident) -> None:
+    """A browser sends each line end as two characters."""
+    lines = "0123456789 load\r\n" * 625
+    do(as_alice, incident, "comment", text=lines)
+    assert LogEntry.objects.get().data == {"text": lines.replace("\r\n", "\n").strip()}
+
+
+def test_a_comment_that_cannot_be_stored_as_it_is_is_mended(as_alice: Client, incident: Incident) -> None:
+    do(as_alice, incident, "comment", text="a\x00b")
+    assert LogEntry.objects.get().data == {"text": "a\N{REPLACEMENT CHARACTER}b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [(" \n", "This field is required."), ("disk " * 2001, "at most 10000 char")]
+)
+def test_a_comment_that_is_refused_is_not_lost(as_alice: Client, incident: Incident, text: str, words: str) -> None:
+    response = as_alice.post(f"/incidents/{incident.pk}/comment", {"text": text})
+    assert response.status_code == 422
+    assert words in response.text
+    assert text.strip() in response.text
+    assert not LogEntry.objects.exists()
+
+
 def test_the_second_is_told_who_was_first(as_alice: Client, incident: Incident, bob: User) -> None:
     services.resolve(incident.pk, bob, database_now())
     for deed, data in (("accept", {}), ("escalate", {}), ("snooze", {"for": "30"})):
         assert "Somebody was first: Bob resolved it." in do(as_alice, incident, deed, **data)
+
+
+def test_what_is_done_twice_changes_nothing_and_says_so(as_alice: Client, incident: Incident, bob: User) -> None:
+    nothing = "Nothing to change: somebody has done it already."
+    services.accept(incident.pk, bob, database_now())
+    assert nothing in do(as_alice, incident, "raise")
+    services.resolve(incident.pk, bob, database_now())
+    assert "reopened" in do(as_alice, incident, "reopen")
+    assert nothing in do(as_alice, incident, "reopen")
+    services.accept(incident.pk, bob, database_now())
+    assert nothing in do(as_alice, incident, "reopen")
 
 
 @pytest.mark.parametrize(
@@ -122,6 +155,10 @@ def test_an_incident_can_be_opened_by_hand(as_alice: Client, source: AlertSource
     page = as_alice.post("/incidents/new", data, follow=True)
     assert "Customers cannot pay" in page.text
     assert "Opened by hand" in page.text
+    typed = {"details": "0123456789 load\r\n" * 2048, "summary": "Customers cannot\x00 pay"}
+    as_alice.post("/incidents/new", data | typed)
+    assert len(Incident.objects.latest("pk").details) == 32_767
+    Incident.objects.latest("pk").delete()
     wrong = as_alice.post("/incidents/new", data | {"summary": " "})
     assert wrong.status_code == 422
     assert "This field is required." in wrong.text

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import Role, User
 from alertsources.models import AlertSource
 from ilert.common.clock import database_now
-from incidents import services
+from incidents import lifecycle, services
 from incidents.engine import delivery, escalation
 from incidents.models import Incident, LogEntry
 from notifications import claims, outbox, outcomes
@@ -222,6 +222,19 @@ def test_who_accepted_by_a_message_whose_sender_died_hears_that_it_is_over(
     services.resolve(Incident.objects.get().pk, None, database_now())
     deliver()
     assert [message.title.partition(":")[0] for _, message in recorder.sent] == ["Resolved"]
+
+
+def test_each_resolve_is_told_also_after_one_that_was_taken_back(
+    notification: Notification, recorder: Recorder, bob: User
+) -> None:
+    deliver()
+    incident = Incident.objects.get()
+    services.resolve(incident.pk, bob, database_now())
+    deliver()
+    lifecycle.reopen(incident.pk, bob, database_now())
+    services.resolve(incident.pk, bob, database_now())
+    deliver()
+    assert [message.title.partition(":")[0] for _, message in recorder.sent][1:] == ["Resolved", "Resolved"]
 
 
 def test_who_resolves_needs_no_notice(notification, recorder: Recorder, alice: User) -> None:

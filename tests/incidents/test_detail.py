@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -138,6 +139,11 @@ def test_a_deed_leads_back_to_the_same_place_in_the_list(as_alice: Client, incid
     assert response.headers["Location"] == f"/incidents/{incident.pk}/?in=tab%3Dall"
 
 
+def test_whatever_a_client_writes_as_referer_a_deed_is_done(as_alice: Client, incident: Incident) -> None:
+    response = as_alice.post(f"/incidents/{incident.pk}/accept", headers={"Referer": "http://[x/?in=tab%3Dall#y"})
+    assert (response.status_code, response["Location"]) == (302, f"/incidents/{incident.pk}/?in=tab%3Dall")
+
+
 @pytest.mark.django_db
 def test_what_else_is_open_there_is_shown(as_alice: Client, source: AlertSource, incident: Incident) -> None:
     other = open_incident(source, "memory of web-2 full")
@@ -170,6 +176,36 @@ def test_everything_that_happens_is_news(incident: Incident, alice: User) -> Non
         known.append(fingerprints([incident.pk])[incident.pk])
     assert len(set(known)) == 5
     assert fingerprints([incident.pk, 10**9]) == {incident.pk: known[-1]}
+
+
+@pytest.mark.django_db
+def test_the_end_of_the_undo_is_news(
+    as_alice: Client, incident: Incident, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.resolve(incident.pk, alice, database_now())
+    page = as_alice.get(incident.get_absolute_url())
+    assert "Undo resolve" in page.text
+    version = page.context["version"]
+    assert as_alice.get(f"/incidents/{incident.pk}/?version={version}", **HTMX).status_code == 204
+    for module in ("live_detail", "views.pages"):
+        monkeypatch.setattr(f"incidents.{module}.UNDO", timedelta(0))
+    assert "Undo resolve" not in as_alice.get(f"/incidents/{incident.pk}/?version={version}", **HTMX).text
+    assert as_alice.get(f"/incidents/{incident.pk}/?version={version}", **HTMX).status_code == 200
+
+
+@pytest.mark.django_db
+def test_every_button_of_the_part_that_changes_keeps_the_focus(
+    as_alice: Client, source: AlertSource, incident: Incident
+) -> None:
+    """By its id htmx finds again what had the focus."""
+    Incident.objects.filter(pk=open_incident(source, "disk of web-2 full").pk).update(priority="low")
+    for one in Incident.objects.all():
+        for _ in range(2):
+            page = as_alice.get(one.get_absolute_url(), **HTMX).text
+            buttons = re.findall(r"<button[^>]*>", page)
+            assert len(buttons) > 2
+            assert all(" id=" in button for button in buttons)
+            services.resolve(one.pk, None, database_now())
 
 
 @pytest.mark.django_db

@@ -17,6 +17,7 @@ from incidents.engine.transitions import TRANSITIONS, Deed, after
 from incidents.intake.receive import receive
 from incidents.lifecycle import Refused
 from incidents.models import Incident, LogEntry, Priority, Status
+from incidents.trial import send_test_event
 from integrations import Payload
 from notifications.models import Notification
 from oncall.models import EscalationPolicy
@@ -83,6 +84,26 @@ def test_after_the_last_level_escalate_starts_again(incident: Incident, alice: U
     step(incident, 30)
     assert told() == ["Alice"]
     assert incident.run["asked"]["level"] == 1
+
+
+def test_after_the_only_level_escalate_asks_it_again(source: AlertSource, incident: Incident, bob: User) -> None:
+    policy = create_policy_asking("One", bob)
+    lifecycle.assign_policy(incident.pk, policy, bob, step(incident))
+    now = step(incident)
+    lifecycle.escalate(incident.pk, bob, now)
+    step(incident)
+    assert told() == ["Bob"]
+    assert kinds(incident)[-3:] == ["escalated", "level.asked", "notified"]
+
+
+def test_escalating_what_asks_a_person_asks_along_the_policy(incident: Incident, alice: User, bob: User) -> None:
+    now = step(incident)
+    lifecycle.assign_person(incident.pk, bob, alice, now)
+    step(incident)
+    lifecycle.escalate(incident.pk, bob, now)
+    step(incident)
+    assert told() == ["Alice"]
+    assert kinds(incident)[-3:] == ["escalated", "level.asked", "notified"]
 
 
 def test_escalating_a_low_incident_goes_on_over_its_levels(incident: Incident, alice: User, bob: User) -> None:
@@ -211,6 +232,50 @@ def test_merging_what_has_parts_takes_them_along(source: AlertSource, alice: Use
         lifecycle.merge(first.pk, third.pk, alice, now)
 
 
+def test_a_part_asks_nobody_again(source: AlertSource, policy: EscalationPolicy, alice: User, bob: User) -> None:
+    EscalationPolicy.objects.update(accept_timeout_minutes=10)
+    part, whole = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    services.accept(part.pk, bob, step(part))
+    now = step(part, 10)
+    assert part.asks_again
+    lifecycle.merge(part.pk, whole.pk, bob, now)
+    part.refresh_from_db()
+    assert not part.asks_again
+    assert not services.accept(part.pk, alice, now).changed
+
+
+def test_those_who_were_told_of_a_part_hear_of_its_end(source: AlertSource, alice: User, bob: User) -> None:
+    part, whole = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    now = step(part)
+    Notification.objects.filter(log_entries__incident=part).update(state="delivered", due_at=None, finished_at=now)
+    lifecycle.merge(part.pk, whole.pk, bob, now)
+    services.resolve(whole.pk, bob, now)
+    assert told() == ["Alice"]
+    assert kinds(part)[-2:] == ["resolved.with", "notified.resolved"]
+
+
+def test_a_high_part_raises_the_low_one_that_it_is_merged_into(source: AlertSource, alice: User) -> None:
+    low, high = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    Incident.objects.filter(pk=low.pk).update(priority=Priority.LOW)
+    now = step(low)
+    assert Incident.objects.get(pk=low.pk).next_escalation_at is None
+    lifecycle.merge(high.pk, low.pk, alice, now)
+    step(low)
+    assert (low.priority, told()) == (Priority.HIGH, ["Alice"])
+    assert low.next_escalation_at == now + 10 * MINUTE
+    assert kinds(low)[-4:] == ["merged.here", "raised", "level.asked", "notified"]
+
+
+def test_what_somebody_is_on_raises_nothing_when_it_is_merged(source: AlertSource, alice: User) -> None:
+    low, high = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    Incident.objects.filter(pk=low.pk).update(priority=Priority.LOW)
+    now = step(low)
+    services.accept(high.pk, alice, now)
+    lifecycle.merge(high.pk, low.pk, alice, now)
+    step(low)
+    assert (low.priority, low.next_escalation_at) == (Priority.LOW, None)
+
+
 def test_a_resolve_can_be_taken_back_for_a_minute(incident: Incident, alice: User, bob: User) -> None:
     now = step(incident)
     services.resolve(incident.pk, bob, now)
@@ -233,6 +298,118 @@ def test_whoever_had_accepted_has_it_again(incident: Incident, alice: User) -> N
     lifecycle.reopen(incident.pk, alice, now)
     incident.refresh_from_db()
     assert (incident.status, incident.responder, incident.next_escalation_at) == (Status.ACCEPTED, alice, None)
+
+
+def test_reopening_counts_the_auto_resolution_anew(source: AlertSource, alice: User) -> None:
+    AlertSource.objects.filter(pk=source.pk).update(auto_resolution_minutes=10)
+    part, whole = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    lifecycle.merge(part.pk, whole.pk, alice, part.reported_at)
+    end = whole.reported_at + 10 * MINUTE
+    Incident.objects.filter(pk=part.pk).update(auto_resolve_at=end + MINUTE)
+    services.resolve_stale(end)
+    lifecycle.reopen(whole.pk, alice, end)
+    for one in (part, whole):
+        one.refresh_from_db()
+        assert one.auto_resolve_at == end + 10 * MINUTE
+    services.resolve_stale(end + MINUTE)
+    whole.refresh_from_db()
+    assert whole.is_open
+
+
+def test_what_does_not_end_by_itself_does_not_once_it_is_reopened(source: AlertSource, alice: User, now) -> None:
+    incident = alert(source)
+    AlertSource.objects.filter(pk=source.pk).update(auto_resolution_minutes=10)
+    services.resolve(incident.pk, alice, now)
+    lifecycle.reopen(incident.pk, alice, now)
+    incident.refresh_from_db()
+    assert incident.auto_resolve_at is None
+
+
+def test_the_responder_is_asked_when_somebody_else_reopens(incident: Incident, alice: User, bob: User) -> None:
+    now = step(incident)
+    services.accept(incident.pk, bob, now)
+    services.resolve(incident.pk, alice, now)
+    lifecycle.reopen(incident.pk, alice, now)
+    incident.refresh_from_db()
+    assert (incident.status, incident.responder, incident.accepted_at) == (Status.PENDING, None, None)
+    step(incident)
+    assert sorted(told()) == ["Alice", "Bob"]
+
+
+def test_what_nobody_in_particular_had_accepted_asks_anew(incident: Incident, alice: User) -> None:
+    now = step(incident)
+    services.accept(incident.pk, None, now)
+    services.resolve(incident.pk, alice, now)
+    lifecycle.reopen(incident.pk, alice, now)
+    step(incident)
+    assert (incident.status, told()) == (Status.PENDING, ["Alice"])
+
+
+def test_who_was_asked_by_name_is_asked_again(incident: Incident, alice: User, bob: User) -> None:
+    now = step(incident)
+    lifecycle.assign_person(incident.pk, bob, alice, now)
+    step(incident)
+    services.resolve(incident.pk, alice, now)
+    lifecycle.reopen(incident.pk, alice, now)
+    step(incident)
+    assert (told(), incident.responder) == (["Bob"], bob)
+    step(incident, lifecycle.ASSIGNED_MINUTES)
+    assert kinds(incident)[-2:] == ["nobody.answered", "notified"]
+
+
+def test_a_test_event_that_is_reopened_tells_only_who_has_sent_it(source: AlertSource, bob: User) -> None:
+    incident = send_test_event(source, bob, database_now())
+    now = step(incident)
+    services.resolve(incident.pk, bob, now)
+    lifecycle.reopen(incident.pk, bob, now)
+    step(incident)
+    asked = LogEntry.objects.filter(incident=incident, kind="level.asked").values_list("data__people", flat=True)
+    assert list(asked) == ["Bob", "Bob"]
+    assert incident.next_escalation_at is None
+
+
+def test_a_part_whose_whole_is_over_asks_anew_when_it_is_reopened(source: AlertSource, alice: User) -> None:
+    part, whole = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    now = step(part)
+    lifecycle.merge(part.pk, whole.pk, alice, now)
+    services.resolve(whole.pk, alice, now)
+    lifecycle.reopen(part.pk, alice, now)
+    part.refresh_from_db()
+    assert (part.status, part.merged_into, part.accepted_at) == (Status.PENDING, None, None)
+    step(part)
+    assert told() == ["Alice"]
+    assert Incident.objects.get(pk=whole.pk).status == Status.RESOLVED
+
+
+def test_a_part_whose_whole_goes_on_is_a_part_again(source: AlertSource, alice: User, bob: User) -> None:
+    part, whole = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    now = step(part)
+    lifecycle.merge(part.pk, whole.pk, alice, now)
+    services.resolve(part.pk, alice, now)
+    lifecycle.reopen(part.pk, bob, now)
+    part.refresh_from_db()
+    assert (part.status, part.merged_into, part.next_escalation_at) == (Status.ACCEPTED, whole, None)
+
+
+def test_the_parts_that_ended_with_the_whole_come_back_with_it(source: AlertSource, alice: User) -> None:
+    whole, part, earlier, again = (alert(source, f"disk of web-{number} full") for number in range(4))
+    now = step(whole)
+    for one in (part, earlier, again):
+        lifecycle.merge(one.pk, whole.pk, alice, now)
+    services.resolve(earlier.pk, alice, now)
+    services.resolve(whole.pk, alice, now + MINUTE)
+    assert alert(source, "disk of web-3 full") != again
+    lifecycle.reopen(whole.pk, alice, now + MINUTE)
+    for one in (part, earlier, again):
+        one.refresh_from_db()
+    assert (part.status, part.merged_into, part.resolved_at) == (Status.ACCEPTED, whole, None)
+    assert part.next_escalation_at is None
+    assert kinds(part)[-1] == "reopened"
+    # What had ended by itself, and what has been opened anew meanwhile, stays as it is.
+    assert (earlier.status, again.status) == (Status.RESOLVED, Status.RESOLVED)
+    services.resolve(whole.pk, alice, now + 2 * MINUTE)
+    part.refresh_from_db()
+    assert part.status == Status.RESOLVED
 
 
 def test_nothing_is_reopened_beside_a_new_incident_of_the_same_problem(source: AlertSource, alice: User, now) -> None:

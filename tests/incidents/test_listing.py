@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -141,6 +142,27 @@ def test_rows_for_a_page_that_is_open(as_alice: Client, incidents: list[Incident
     assert f'id="incident-{incidents[0].pk}"' in message["rows"][str(incidents[0].pk)]
     services.accept(incidents[0].pk, None, database_now())
     assert json.loads(as_alice.get(f"/incidents/rows?version={version}").content)["version"] != version
+
+
+def test_rows_say_where_the_following_page_begins(
+    as_alice: Client, source: AlertSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("incidents.rows.listing.__defaults__", ("", 2))
+    first, second = (open_incident(source, f"disk {number} full") for number in range(2))
+
+    def message(query: str = "") -> dict[str, Any]:
+        return json.loads(as_alice.get(f"/incidents/rows?{query}").content)
+
+    assert "hidden" in as_alice.get("/incidents/").text.split('id="older"')[1].split(">")[0]
+    assert message()["next"] == ""
+    third = open_incident(source, "disk 2 full")
+    assert "hidden" not in as_alice.get("/incidents/").text.split('id="older"')[1].split(">")[0]
+    before = message()
+    assert (before["order"], before["next"]) == ([third.pk, second.pk], str(second.pk))
+    assert message(f"before={second.pk}")["order"] == [first.pk]
+    # The same rows, but nothing follows any more.
+    services.resolve(first.pk, None, database_now())
+    assert message(f"version={before['version']}")["next"] == ""
 
 
 def test_without_asgi_there_is_no_stream(as_alice: Client) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection
+from django.db import OperationalError, connection
 from django.http import HttpRequest, QueryDict
 from django.test import Client
 
 from accounts.models import Team, User
 from alertsources.models import AlertSource
 from ilert.common.clock import database_now
-from incidents import live, services
+from incidents import live, search, services
 from incidents.listing import Filters
 from incidents.live import Board, View
 from incidents.views.streams import event_stream, may_stay, teams_of
@@ -104,6 +104,36 @@ def test_many_pages_cost_one_look_and_nobody_leaves_anything(source: AlertSource
         await asyncio.sleep(0.2)
         assert board._task is not None
         assert board._task.done()
+
+    run(story())
+
+
+def test_a_view_that_fails_holds_up_no_other_and_is_read_again(
+    source: AlertSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, read = View(Filters(words="slow"), "UTC"), View.read
+    failing = True
+
+    def reading(view: View) -> Any:
+        if view == bad and failing:
+            raise OperationalError("canceling statement due to statement timeout")
+        return read(view)
+
+    async def story() -> None:
+        nonlocal failing
+        board = Board()
+        first, second = board.follow(bad, "", stays), board.follow(VIEW, "", stays)
+        await next_rows(first)
+        await next_rows(second)
+        monkeypatch.setattr(View, "read", reading)
+        new = await sync_to_async(open_incident)(source, "slow disk of web-1")
+        assert (await asyncio.wait_for(next_rows(second), 3))["order"] == [new.pk]
+        await sync_to_async(search.add_new)()
+        await asyncio.sleep(0.3)
+        failing = False
+        assert (await asyncio.wait_for(next_rows(first), 3))["order"] == [new.pk]
+        await first.aclose()
+        await second.aclose()
 
     run(story())
 

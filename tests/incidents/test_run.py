@@ -56,6 +56,20 @@ def test_low_priority_asks_the_first_level_only() -> None:
     assert walk(policy, single_level=True) == [(2, 1, (2,), None, (1,))]
 
 
+def test_a_run_that_begins_anew_has_the_same_rules_and_its_own_number() -> None:
+    begun = runs.begin(POLICY | {"delay": 5}, 1, True)
+    run = runs.step(runs.step(begun).run).run | {"again": 2}
+    assert runs.anew(run, 4) == begun | {"number": 4, "delay": 0}
+
+
+def test_a_person_is_put_into_the_first_level_that_somebody_is_in() -> None:
+    rules = [{"minutes": 5, "users": []}, {"minutes": 7, "users": [2]}]
+    run = runs.begin(POLICY | {"rules": rules}, 1, False)
+    assert runs.asking_first(run, 1, 15)["rules"] == [rules[0], {"minutes": 7, "users": [1, 2]}]
+    assert runs.asking_first(run, 2, 15) == run
+    assert runs.asking_first(run | {"rules": []}, 1, 15)["rules"] == [{"minutes": 15, "users": [1]}]
+
+
 def test_who_comes_next_is_known_without_taking_the_step() -> None:
     run = runs.step(runs.begin(POLICY, 1, False)).run
     assert runs.upcoming(run) == (2, (2, 3))

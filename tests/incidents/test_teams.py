@@ -10,11 +10,12 @@ from django.urls import reverse
 from accounts.models import Role, Team, User
 from alertsources.models import AlertSource
 from alertsources.services import create_source
-from incidents import bulk, search, services
+from incidents import bulk, lifecycle, search, services
 from incidents.engine.escalation import escalate_due
 from incidents.listing import Filters
 from incidents.live import View
 from incidents.models import Incident, Scope, Status
+from incidents.timeline import section
 from incidents.trial import send_test_event
 from oncall.models import EscalationPolicy
 from tests.conftest import NOW
@@ -103,6 +104,29 @@ def test_another_incident_is_not_merged_into_it(as_dora: Client, secret: Inciden
 
     common.refresh_from_db()
     assert common.merged_into_id is None
+
+
+def test_a_part_of_another_team_is_not_told_on_the_page_of_the_whole(
+    as_dora: Client, bob: User, secret: Incident, common: Incident
+) -> None:
+    lifecycle.merge(secret.pk, common.pk, bob, NOW)
+
+    def page() -> str:
+        return as_dora.get(reverse("incident-detail", args=[common.pk])).content.decode()
+
+    assert f"#{secret.pk} was merged into this one" in page()
+    assert secret.summary not in page()
+    assert secret.summary not in as_dora.get(reverse("incident-timeline", args=[common.pk])).content.decode()
+    as_dora.force_login(bob)
+    assert secret.summary in page()
+
+
+def test_a_part_of_the_same_team_or_of_everyone_is_named_on_the_timeline(
+    bob: User, secret: Incident, common: Incident
+) -> None:
+    lifecycle.merge(common.pk, secret.pk, bob, NOW)
+
+    assert section(secret).items[0].detail == common.summary
 
 
 def test_an_incident_is_not_given_to_a_policy_of_another_team(

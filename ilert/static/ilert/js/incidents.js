@@ -5,6 +5,7 @@ const form = document.getElementById("incident-list");
 const list = document.getElementById("incident-rows");
 const empty = document.getElementById("incident-empty");
 const note = document.getElementById("list-note");
+const older = document.getElementById("older");
 const search = document.getElementById("search");
 const selectAll = document.getElementById("select-all");
 
@@ -36,7 +37,22 @@ function keepingPlace(change) {
   if (!atTop && anchor?.isConnected) window.scrollBy(0, anchor.getBoundingClientRect().top - before);
 }
 
-// {version, order: [id], rows: {id: html}}: rows has what changed. False if a row is missing that was not sent.
+// What is ticked and has only been pushed off the page by newer ones stays below them: it has not gone anywhere.
+function isKept(row, message) {
+  const last = Number(message.order.at(-1));
+  return message.next && Number(row.dataset.id) < last && row.querySelector("input").checked;
+}
+
+function showOlder(next) {
+  const query = new URLSearchParams(form.dataset.query);
+  query.set("before", next);
+  older.search = query;
+  older.hidden = !next;
+  older.parentElement.hidden = !next && !form.dataset.before;
+}
+
+// {version, order: [id], rows: {id: html}, next: cursor}: rows has what changed, the cursor is of the following page.
+// False if a row is missing that was not sent.
 function show(message) {
   const known = new Map([...list.children].map((row) => [row.dataset.id, row]));
   const order = message.order.map(String);
@@ -45,7 +61,7 @@ function show(message) {
   const place = [...list.children].indexOf(current());
   const focused = list.contains(document.activeElement);
   keepingPlace(() => {
-    for (const [id, row] of known) if (!order.includes(id)) row.remove();
+    for (const [id, row] of known) if (!order.includes(id) && !isKept(row, message)) row.remove();
     order.forEach((id, index) => {
       const old = known.get(id);
       let row = old;
@@ -66,6 +82,7 @@ function show(message) {
     }
   });
   version = message.version;
+  showOlder(message.next);
   countSelected();
   if (fresh) note.textContent = `${fresh} new in the list.`;
   document.dispatchEvent(new Event("htmx:afterSettle"));
@@ -83,6 +100,7 @@ let timer = 0;
 function address(path) {
   const query = new URLSearchParams(form.dataset.query);
   query.set("version", version);
+  if (form.dataset.before) query.set("before", form.dataset.before);
   return `${path}?${query}`;
 }
 
@@ -96,7 +114,7 @@ async function poll() {
   } catch {
     document.getElementById("connection").hidden = false;
   }
-  if (!stream && !document.hidden) timer = setTimeout(poll, POLL_MS + Math.random() * 500);
+  if (form.dataset.stream && !stream && !document.hidden) timer = setTimeout(poll, POLL_MS + Math.random() * 500);
 }
 
 function follow() {
@@ -121,12 +139,14 @@ function stop() {
   stream = null;
 }
 
+// All of it, as a row that was kept below the others may be what has changed.
+document.addEventListener("incidents-changed", () => { version = ""; poll(); });
+
 if (form.dataset.stream) {
   // A tab that nobody looks at keeps no connection: browsers have six for a whole host.
   document.addEventListener("visibilitychange", () => (document.hidden ? stop() : follow()));
   window.addEventListener("pagehide", stop);
   window.addEventListener("pageshow", (event) => { if (event.persisted) follow(); });
-  document.addEventListener("incidents-changed", poll);
   // Without a network a stream looks alive for long.
   window.addEventListener("offline", () => { stop(); document.getElementById("connection").hidden = false; });
   window.addEventListener("online", () => { poll(); follow(); });
@@ -217,14 +237,16 @@ function move(step) {
 }
 
 function act(verb) {
-  if (form.dataset.readsOnly !== undefined) return;
+  const button = form.querySelector(`button[name="verb"][value="${verb}"]`);
+  // None while the last deed is still on its way: what is ticked belongs to that one.
+  if (!button || button.disabled) return;
   if (!boxes().some((box) => box.checked)) {
     const box = current()?.querySelector('input[name="ids"]');
     if (!box) return;
     box.checked = true;
     countSelected();
   }
-  form.querySelector(`button[name="verb"][value="${verb}"]`).click();
+  button.click();
 }
 
 const KEYS = {
@@ -250,6 +272,13 @@ document.addEventListener("keydown", (event) => {
   if (!action) return;
   event.preventDefault();
   action();
+});
+
+// A browser would press the form's first button, which accepts what is ticked.
+form.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !event.target.matches('input[type="checkbox"]')) return;
+  event.preventDefault();
+  event.target.closest(".row")?.querySelector(".row-link").click();
 });
 
 list.addEventListener("focusin", (event) => {
