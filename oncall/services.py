@@ -150,7 +150,7 @@ def snapshots(policy_ids: Collection[int]) -> dict[int, dict[str, Any]]:
         EscalationPolicy.objects.filter(pk__in=policy_ids)
         .order_by("pk", "rules__position")
         .values("pk", *_SNAPSHOT_FIELDS, "rules__position", "rules__escalation_timeout")
-        .annotate(asked=ArrayAgg("rules__users", filter=_ASKED, default=[], ordering="rules__users"))
+        .annotate(asked=ArrayAgg("rules__users", filter=_ASKED, default=[], order_by="rules__users"))
     )
     found: dict[int, dict[str, Any]] = {}
     for row in rows:

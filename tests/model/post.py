@@ -5,7 +5,7 @@ death in the middle it may come again, with the id that it had.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from tests.model.reference import Incident, Message, World
 
@@ -15,6 +15,7 @@ LEASE = timedelta(seconds=15)
 RETRY = timedelta(minutes=6)
 # So often it is tried at least, if every try is refused for now.
 TRIES = 7
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass
@@ -159,10 +160,22 @@ class Post:
 
     def all_gone(self) -> None:
         """Senders have just worked to the end: nothing may be left that is due and wanted."""
-        if self._world.now < self._excused_until:
-            return
+        is_excused = self._world.now < self._excused_until
         for incident in self._world.incidents:
-            for message in incident.messages:
+            for message in list(incident.messages):
                 fate = self.fate(message)
-                if not fate.is_done and fate.latest <= self._world.now and self._world.is_wanted(incident, message):
-                    self.complaints.append(f"did not tell {message.method} of {incident.key}, due {message.at}")
+                must_be_over = fate.latest <= self._world.now and not is_excused
+                if fate.is_done:
+                    continue
+                if self._world.is_wanted(incident, message):
+                    if must_be_over:
+                        self.complaints.append(f"did not tell {message.method} of {incident.key}, due {message.at}")
+                elif fate.earliest <= self._world.now and not fate.held:
+                    self._given_up(incident, message, is_certain=must_be_over)
+
+    def _given_up(self, incident: Incident, message: Message, *, is_certain: bool) -> None:
+        """Who is away when a message is due is not told of it later, unless nobody has looked at it yet."""
+        if is_certain:
+            incident.messages.remove(message)
+        else:
+            self.fate(message).latest = NEVER

@@ -1,12 +1,13 @@
 """The product does what the model says, whatever happens in whichever order."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.model.machine import Machine
+from tests.model.machine import Machine, Timing
 
 COMMON = settings(
     deadline=None,
@@ -29,3 +30,23 @@ def test_product_and_model_agree(cast: None) -> None:
 @pytest.mark.model
 def test_product_and_model_agree_for_long(cast: None) -> None:
     run_state_machine_as_test(Machine, settings=LONG)
+
+
+@pytest.fixture
+def machine(cast: None) -> Iterator[Machine]:
+    """What Hypothesis does with one example, by hand."""
+    one = Machine()
+    yield one
+    one.teardown()
+
+
+def test_who_is_away_when_a_notice_is_due_is_not_told_later(machine: Machine) -> None:
+    """Found at random: the model went on waiting for the notice, and the product had given it up."""
+    machine.an_admin_sets_it_up(one=[], two=[], rounds=1, timing=Timing(0, None), minutes=None)
+    machine.a_tool_alerts(fuse=None, key="disk", priority=None, source="api")
+    machine.time_passes(wait=1)
+    machine.somebody_comes_or_goes(name="Alice", what="leaves")
+    machine.a_tool_says_more(fuse=None, key="disk", source="api", what="resolve")
+    machine.time_passes(wait=1)
+    machine.somebody_comes_or_goes(name="Alice", what="returns")
+    machine.time_passes(wait=1)
