@@ -106,27 +106,30 @@ class Committer:
             self._loop.call_soon(self._read_ahead)
 
     def _read_ahead(self) -> None:
-        """Read what will be committed next."""
+        """Read what will be committed next: no more, even if the thread takes it meanwhile, as the others wait, too."""
         self._reads_soon = False
-        while self._ready_events < BATCH and (waiting := self._room.take()):
-            if not waiting.is_answered:
-                self._make_ready(waiting)
-            else:
+        room = BATCH - self._ready_events
+        while room > 0 and (waiting := self._room.take()):
+            if waiting.is_answered:
                 # Nobody waits for it any more: the sender was told to send it again.
                 self._room.leave([waiting])
+            else:
+                room -= self._make_ready(waiting)
         if self._ready:
             self._work.set()
 
-    def _make_ready(self, waiting: Waiting) -> None:
+    def _make_ready(self, waiting: Waiting) -> int:
+        """Read a request, so that it is committed with the next batch. Returns how many events it counts for."""
         try:
             request = waiting.request = self._read(waiting.source, waiting.payload)
         except Exception:
             logger.exception("an event could not be read")
             self._finish([waiting], [(waiting, unavailable())])
-            return
+            return 0
         with self._lock:
             self._ready.append(waiting)
             self._ready_events += request.size
+        return request.size
 
     def _ring_soon(self) -> None:
         """Once for all that this turn of the loop has read, so that they form one batch."""
