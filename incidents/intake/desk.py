@@ -1,6 +1,7 @@
 """What both ways through the lane share: the keys that are known, who is refused, and who commits."""
 
 import asyncio
+import random
 from collections.abc import Callable
 
 from alertsources.cache import KnownKeys
@@ -15,8 +16,9 @@ from integrations import Payload
 
 Reply = Callable[[Answer], None]
 
-HOLD = 0.25
-"""Seconds that a refusal is held back: a sender that waits for its answers sends fewer of them."""
+HOLD = (0.1, 0.3)
+"""Seconds that a refusal is held back: a sender that waits for its answers sends fewer of them. Not the same for all:
+those who were refused together would come again together."""
 MAX_HELD = 4096
 
 
@@ -77,7 +79,8 @@ class Desk:
             reply(refusal)
             return
         self._held += 1
-        asyncio.get_running_loop().call_later(HOLD, self._let_go, refusal, reply)
+        wait = random.uniform(*HOLD)  # noqa: S311  # nosec B311: no secret
+        asyncio.get_running_loop().call_later(wait, self._let_go, refusal, reply)
 
     def _let_go(self, refusal: Answer, reply: Reply) -> None:
         self._held -= 1
