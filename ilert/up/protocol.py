@@ -63,6 +63,15 @@ _HEADS: dict[bytes, Head] = {}
 MAX_HEADS = 1000
 
 
+class _Nobody:
+    """Who waits for news of a request that is answered."""
+
+    def set(self) -> None: ...
+
+
+_NOBODY = _Nobody()
+
+
 class ExpressCycle:
     """A request on the short way, in the place of uvicorn's cycle; it uses and changes the public attributes."""
 
@@ -72,7 +81,7 @@ class ExpressCycle:
         self.response_complete = False
         self.disconnected = False
         self.keep_alive = keep_alive
-        self.message_event = self
+        self.message_event: ExpressCycle | _Nobody = self
         self._protocol = protocol
         self._parcel: Parcel | None = parcel
 
@@ -84,6 +93,8 @@ class ExpressCycle:
 
     def _reply(self, status: int, headers: list[Header], body: bytes) -> None:
         self.response_complete = True
+        # Nothing may refer to itself, or it stays until Python looks for such things.
+        self.message_event = _NOBODY
         if not self.disconnected and not self._protocol.transport.is_closing():
             self._protocol.send_whole(status, headers, body, keep_alive=self.keep_alive)
 

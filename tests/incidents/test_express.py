@@ -1,6 +1,7 @@
 """The lane's short cut, as the web server's connections use it."""
 
 import asyncio
+import gc
 import json
 from collections.abc import Iterator
 
@@ -112,6 +113,28 @@ def test_a_key_that_was_revoked_is_refused_though_its_head_is_known(server: Serv
     wire, connection = talk(server, post(source))
     assert not went_short(connection)
     assert wire.sent.startswith(b"HTTP/1.1 404 ")
+
+
+def test_nothing_of_an_answered_request_waits_for_the_garbage_collector(
+    server: ServerRunner, source: AlertSource
+) -> None:
+    async def run() -> Protocol:
+        wire = Wire()
+        connection = server.connect(wire)
+        for number in range(1, 4):
+            connection.data_received(post(source))
+            while wire.sent.count(b"HTTP/1.1 200 OK") < number or not wire.sent.endswith(b"}"):
+                await asyncio.sleep(0.001)
+        return connection
+
+    gc.disable()
+    try:
+        connection = server.loop.run_until_complete(asyncio.wait_for(run(), 5))
+        kept = [one for one in gc.get_objects() if isinstance(one, ExpressCycle) and one._protocol is connection]
+    finally:
+        gc.enable()
+    # The connection still knows its last request.
+    assert kept == [connection.cycle]
 
 
 @pytest.mark.parametrize("cut", [1, 30, 120, -1])
