@@ -1,5 +1,6 @@
 """Rates of sources, over several web processes, with and without Valkey."""
 
+import os
 import socket
 import threading
 import time
@@ -22,6 +23,10 @@ from incidents.models import FLOOD_ENDS_AFTER, Flood
 
 pytestmark = pytest.mark.django_db
 
+# A database of Valkey's for each process of the tests, and for this file alone: sources have the same numbers in all.
+_NUMBER = 8 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+VALKEY = f"{django_settings.REDIS_URL}{'&' if '?' in django_settings.REDIS_URL else '?'}db={_NUMBER}"
+
 
 class Clock:
     """A monotonic clock that is moved by hand."""
@@ -43,7 +48,7 @@ def _by_hand(monkeypatch: pytest.MonkeyPatch, settings) -> Iterator[None]:
     """The thread's work is done by the tests, when they want it; and nothing is left of other tests in Valkey."""
     monkeypatch.setattr(Rates, "_wake", lambda self: None)
     settings.ILERT_SOURCE_RATE, settings.ILERT_SOURCE_BURST = 50, 500
-    client = redis.Redis.from_url(django_settings.REDIS_URL)
+    client = redis.Redis.from_url(VALKEY)
     for key in client.scan_iter("ilert:rate:*"):
         client.delete(key)
     yield
@@ -52,7 +57,7 @@ def _by_hand(monkeypatch: pytest.MonkeyPatch, settings) -> Iterator[None]:
 
 def process(clock: Clock, url: str = "") -> Rates:
     """One web process."""
-    return Rates(SharedCounts(url or django_settings.REDIS_URL), clock)
+    return Rates(SharedCounts(url or VALKEY), clock)
 
 
 def within(rates: Rates, source_id: int, events: int) -> int:
