@@ -62,7 +62,9 @@ class SharedCounts:
         is_shared = shared is not None
         if before is None or is_shared != before.is_shared or sums.seen < before.counts.seen:
             # The first look, or the sums are others than before: what the others did in between is not known.
-            self._totals[source_id] = _Total(sums, is_shared, now, now, sums.seen - own.seen)
+            # The rate is measured anew from here, and until then the last one is the best that is known.
+            rate = before.rate if before else 0.0
+            self._totals[source_id] = _Total(sums, is_shared, now, now, sums.seen, rate)
             return Counts()
         others = Counts(
             max(0, sums.seen - before.counts.seen - own.seen), max(0, sums.taken - before.counts.taken - own.taken)

@@ -187,6 +187,23 @@ def test_a_flood_is_noted_with_its_rate_and_what_was_refused(clock: Clock, sourc
     assert 1500 <= flood.refused <= 2500
 
 
+@pytest.mark.parametrize("missed", range(1, 30))
+def test_a_valkey_that_misses_once_changes_no_rate(missed: int, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rate is measured anew when the sums are others than before; what is shown meanwhile is the last one."""
+    shared = SharedCounts(VALKEY)
+    really = shared._sums
+    rates = Rates(shared, clock)
+    measured = []
+    for turn in range(40):
+        within(rates, 1, 100)
+        monkeypatch.setattr(shared, "_sums", (lambda *_: {}) if turn == missed else really)
+        rates.exchange()
+        clock.now += 0.5
+        measured.append(round(shared.rate(1)))
+    # It takes two seconds to measure, and those are two more if they were cut short.
+    assert set(measured[9:]) == {200}
+
+
 def test_a_source_that_keeps_its_rate_is_not_noted(clock: Clock, source: AlertSource) -> None:
     rates = process(clock)
     for _ in range(30):
