@@ -156,6 +156,26 @@ def test_the_bar_of_a_phone_has_room_for_its_words(
     context.close()
 
 
+@pytest.mark.parametrize("path", ["/incidents/", "/incidents/1/", "/alert-sources/1/events", "/audit-log"])
+def test_paper_is_used_over_its_whole_width(
+    installation: Installation, browser: Browser, session: str, path: str
+) -> None:
+    """A4 at 96 dpi is 794 px wide. What can only be pressed is not there, and nothing is dark."""
+    context = browser.new_context(
+        storage_state=json.loads(session), viewport={"width": 794, "height": 1123}, color_scheme="dark"
+    )
+    page = context.new_page()
+    page.goto(f"{installation.url}{path}")
+    page.emulate_media(media="print")
+    if SHOTS:
+        page.screenshot(path=Path(SHOTS) / f"{path.strip('/').replace('/', '_')}-paper.png", full_page=True)
+    assert page.locator("main").bounding_box()["width"] > 750  # type: ignore[index]
+    assert not page.locator(".nav").is_visible()
+    assert not page.get_by_role("button").filter(visible=True).count()
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
+    context.close()
+
+
 @pytest.mark.parametrize("path", ["/accounts/login/", "/incidents/", "/incidents/1/", "/alert-sources/1/"])
 def test_a_first_load_is_light(installation: Installation, browser: Browser, session: str, path: str) -> None:
     context = browser.new_context(storage_state=None if "login" in path else json.loads(session))
