@@ -115,7 +115,14 @@ def look_at(context: BrowserContext, url: str, paths: list[str], complaints: lis
     return findings
 
 
+# A button on its way from one theme to the other has colours of neither.
+_SETTLED = """() => Promise.all(
+    document.getAnimations().filter(one => one.effect.getComputedTiming().endTime < Infinity).map(one => one.finished)
+)"""
+
+
 def serious(page: Page) -> list[str]:
+    page.evaluate(_SETTLED)
     found = Axe().run(page).response["violations"]
     return [
         f"{one['id']}: {one['help']} at {[node['target'] for node in one['nodes']][:3]}"
