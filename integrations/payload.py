@@ -89,7 +89,7 @@ class Fields:
         return shortened(f"{self.path}.{name}" if self.path else name, MAX_NAME)
 
     def has_any(self, names: tuple[str, ...]) -> bool:
-        return any(name in self.values for name in names)
+        return not self.values.keys().isdisjoint(names)
 
     def text(self, name: str, default: str = "") -> str:
         """Return a text; numbers and booleans are taken in their JSON spelling, lists and objects are refused."""
@@ -158,7 +158,9 @@ class Fields:
     def readable(self, prefix: str = "") -> dict[str, str]:
         """Return every field as text, for people to read."""
         return {
-            prefix + shortened(name, MAX_NAME): shortened(value if type(value) is str else as_text(value), MAX_VALUE)
+            prefix + shortened(name, MAX_NAME): value
+            if type(value) is str and len(value) <= MAX_VALUE  # nearly every one
+            else shortened(as_text(value), MAX_VALUE)
             for name, value in self.values.items()
         }
 

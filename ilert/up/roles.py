@@ -21,6 +21,7 @@ from django.urls import get_resolver
 
 from ilert.celery import app
 from ilert.embedded import process
+from ilert.up.acceptor import Acceptor
 from ilert.up.protocol import Protocol, end_late
 
 # Imported once, in the parent, and shared by all: this keeps the memory of so many Python processes near that of one.
@@ -70,11 +71,16 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, ready: int) -> None:
         super().__init__(config)
         self._ready = ready
+        self._acceptors: list[Acceptor] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup([])  # the sockets are served below
         if self.started:
+            self._acceptors = [Acceptor(listener, self._connection) for listener in sockets or []]
             say_ready(self._ready)
+
+    def _connection(self) -> Protocol:
+        return Protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     async def on_tick(self, counter: int) -> bool:
         # Called ten times a second.
@@ -85,8 +91,8 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # A connection whose request is not read yet looks idle and would be reset. So: accept nothing more, answer for
         # a moment what is there while asking each client to leave, and only then close those that said nothing.
-        for server in self.servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         await asyncio.sleep(_DRAIN)
         await super().shutdown(sockets)

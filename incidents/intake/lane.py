@@ -38,7 +38,7 @@ PATH = re.compile(r"/api/(?:v1/)?events(?:/([^/]+)/([^/]+))?/?")
 BODY_DEADLINE = 4.0
 """Seconds for a whole body."""
 # The committer's thread and the event loop take turns; Python's own 5 ms are as long as a whole commit.
-SWITCH_INTERVAL = 0.0005
+SWITCH_INTERVAL = 0.0001
 
 
 class Disconnected(Exception):
