@@ -118,6 +118,11 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.deadline = self.loop.time() + HEAD_DEADLINE
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        # Its last request refers back to it: both would stay until Python looks for such things, which is seldom.
+        self.cycle = None  # type: ignore[assignment]
+
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         if self._is_between and self._repeats(data):

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -136,6 +137,26 @@ def test_nothing_of_an_answered_request_waits_for_the_garbage_collector(
         gc.enable()
     # The connection still knows its last request.
     assert kept == [connection.cycle]
+
+
+def test_nothing_of_a_closed_connection_waits_for_the_garbage_collector(
+    server: ServerRunner, source: AlertSource
+) -> None:
+    async def run() -> weakref.ref[Protocol]:
+        wire = Wire()
+        connection = server.connect(wire)
+        connection.data_received(post(source))
+        while not wire.sent.endswith(b"}"):
+            await asyncio.sleep(0.001)
+        connection.connection_lost(None)
+        return weakref.ref(connection)
+
+    gc.disable()
+    try:
+        closed = server.loop.run_until_complete(asyncio.wait_for(run(), 5))
+        assert closed() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("cut", [1, 30, 120, -1])
