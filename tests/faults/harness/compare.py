@@ -64,6 +64,7 @@ class Verdict:
     missing: list[Due] = field(default_factory=list)
     lateness: list[float] = field(default_factory=list)
     latest: list[tuple[float, Due]] = field(default_factory=list)
+    stories: dict[Due, str] = field(default_factory=dict)
     by_channel: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     messages: int = 0
     bundled: int = 0
@@ -89,6 +90,27 @@ def incidents(database: str) -> list[Incident]:
             "FROM incidents_incident"
         ).fetchall()
     return [Incident(row[0], names[row[1]], row[2], row[3]) for row in rows if row[1] in names]
+
+
+_STORY = """
+SELECT concat_ws(', ',
+    to_char(n.created_at, '"planned "HH24:MI:SS.MS'), n.state, 'in a bundle of ' || c.member_count,
+    (SELECT string_agg(format('attempt %%s %%s–%%s %%s', number, to_char(started_at, 'HH24:MI:SS.MS'),
+        to_char(finished_at, 'HH24:MI:SS.MS'), answer), ', ' ORDER BY number)
+     FROM notifications_attempt WHERE notification_id IN (n.id, n.carrier_id)))
+FROM notifications_notification n
+JOIN incidents_logentry l ON l.notification_id = n.id AND l.incident_id = %(incident)s
+JOIN accounts_user u ON u.id = n.user_id AND u.email = 'p' || %(person)s || '@sink.test'
+LEFT JOIN notifications_notification c ON c.id = n.carrier_id
+WHERE n.channel = %(channel)s ORDER BY n.created_at
+"""
+
+
+def story(database: str, due: Due) -> str:
+    """Return what the product knows of the messages of a step, for whoever has to find out why it was late."""
+    with psycopg.connect(database) as connection:
+        rows = connection.execute(_STORY, vars(due)).fetchall()
+    return "; ".join(told for (told,) in rows) or "never planned"
 
 
 def expected(found: Iterable[Incident], until: float) -> list[Due]:

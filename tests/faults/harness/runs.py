@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from tests.faults.running import Process
 
 # Until what is late at the end has arrived, or has had the time to.
 SETTLE = 60.0
+# So many of the latest and of the missing steps are told at length.
+TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,8 @@ def _verdict(place: Site, load: Load, begin: Callable[[float, float], float] | N
     verdict.incidents = len(found)
     dues = compare.expected(found, until=load.record.ended)
     compare.compare(dues, place.sinks.arrivals, verdict, begin or (lambda due, _: due))
+    worst = [due for _, due in verdict.latest[:TOLD]] + verdict.missing[:TOLD]
+    verdict.stories = {due: compare.story(place.database, due) for due in worst}
     return verdict
 
 
@@ -230,10 +235,12 @@ def _step_lines(verdict: Verdict) -> list[Line]:
 
 
 def _latest(verdict: Verdict) -> list[Line]:
-    """The worst, to be looked up in the log when a bound is broken."""
-    return [Line(f"late: {_words(due)}", round(late, 2)) for late, due in verdict.latest[:3]] + [
-        Line(f"missing: {_words(due)}", "") for due in verdict.missing[:3]
-    ]
+    """The worst, with what the product knows of each, for whoever has to find out why a bound was broken."""
+    late = [(f"late: {_words(due)}", due, round(late, 2)) for late, due in verdict.latest[:TOLD]]
+    missing = [(f"missing: {_words(due)}", due, "") for due in verdict.missing[:TOLD]]
+    for name, due, _ in (*late, *missing):
+        print(f"{name}: {verdict.stories[due]}", file=sys.stderr)
+    return [Line(name, figure) for name, _, figure in (*late, *missing)]
 
 
 def _words(due: Due) -> str:
