@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 import redis
@@ -25,7 +26,8 @@ pytestmark = pytest.mark.django_db
 
 # A database of Valkey's for each process of the tests, and for this file alone: sources have the same numbers in all.
 _NUMBER = 8 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
-VALKEY = f"{django_settings.REDIS_URL}{'&' if '?' in django_settings.REDIS_URL else '?'}db={_NUMBER}"
+_ADDRESS, _, _OPTIONS = django_settings.REDIS_URL.partition("?")
+VALKEY = f"{_ADDRESS}?{urlencode(dict(parse_qsl(_OPTIONS)) | {'db': str(_NUMBER)})}"
 
 
 class Clock:
