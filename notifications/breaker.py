@@ -59,7 +59,9 @@ FROM (
 
 
 def is_any_open() -> bool:
-    return Provider.objects.filter(open_until__isnull=False).exists()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM notifications_provider WHERE open_until IS NOT NULL)")
+        return bool(cursor.fetchone()[0])
 
 
 def take_probes(now: datetime) -> list[str]:

@@ -1,7 +1,8 @@
 """Claims: who sends which messages now. A claim is one short transaction for a batch of messages.
 
 Each provider has a few slots, so that one that hangs holds up nobody else. Claims take turns: how many slots are free,
-and how many messages may go to one contact method, is decided by one process at a time.
+and how many messages may go to one contact method, is decided by one process at a time. Nobody queues for a turn: under
+load most of a machine's processes did that, and each found but a message or two when it came to it.
 """
 
 from dataclasses import dataclass
@@ -37,15 +38,20 @@ CROSS JOIN LATERAL (
 WHERE p.open_until IS NULL OR p.name = ANY(%(probes)s)
 ORDER BY n.due_at LIMIT %(room)s
 """
-_TURN = "SELECT pg_advisory_xact_lock(hashtext('notifications.claim'))"
+_TURN = "SELECT pg_try_advisory_xact_lock(hashtext('notifications.claim'))"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What was claimed. `moved` says whether anything else was done, so that it is worth claiming again."""
+    """What was claimed.
+
+    `moved` says whether anything else was done, so that it is worth claiming again; `is_busy` that somebody else was
+    claiming, so that nothing was looked at.
+    """
 
     notifications: list[Notification]
-    moved: bool
+    moved: bool = False
+    is_busy: bool = False
 
 
 @transaction.atomic
@@ -54,6 +60,8 @@ def claim(now: datetime, room: int) -> Claim:
     with connection.cursor() as cursor:
         cursor.execute(_HURRY)
         cursor.execute(_TURN)
+        if not cursor.fetchone()[0]:
+            return Claim([], is_busy=True)
     probes = breaker.take_probes(now) if breaker.is_any_open() else []
     values = {"now": now, "slots": SLOTS, "room": room, "probes": probes}
     rows = _with_methods(list(Notification.objects.raw(_CANDIDATES, values)))

@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from time import monotonic
+from time import monotonic, sleep
 
 from ilert.common.clock import database_now
 from incidents.engine import composition
@@ -23,6 +23,11 @@ BUDGET = 3.0
 LOOK_AGE = 0.8
 # How often others' messages are looked for while some are on their way.
 POLL = 0.1
+# Whoever finds somebody else claiming looks again so often: what has just fallen due may have been overlooked there.
+TURNS = 5
+TURN_WAIT = 0.03
+# How often people are looked for whose message does not get through.
+HELP_EVERY = timedelta(seconds=0.5)
 
 
 @dataclass(frozen=True)
@@ -53,32 +58,54 @@ def deliver_due(
 
     Returns how many were started. Any number of processes may do this at once.
     """
-    going, pool = going or within(BUDGET), pool or senders()
-    flying: Flying = {}
-    total = 0
+    going, shift = going or within(BUDGET), _Shift(pool or senders(), clock)
+    turns = TURNS
     while True:
-        moved = False
-        if len(flying) < WIDTH and going():
-            started, moved = _start(pool, WIDTH - len(flying), clock)
-            flying |= started
-            total += len(started)
-        if not flying and not moved:
-            return total
-        done, _ = wait(flying, timeout=0 if moved else POLL, return_when=FIRST_COMPLETED)
+        claim = shift.take_on() if shift.has_room and going() else claims.Claim([])
+        moved = claim.moved or bool(claim.notifications)
+        if shift.flying or moved:
+            shift.bring_home(timeout=0 if moved else POLL)
+        elif claim.is_busy and turns:
+            turns -= 1
+            sleep(TURN_WAIT)
+        else:
+            return shift.started
+
+
+@dataclass
+class _Shift:
+    """What a process has on its way to providers."""
+
+    pool: Executor
+    clock: Callable[[], datetime]
+    flying: Flying = field(default_factory=dict)
+    started: int = 0
+    _helped_at: datetime | None = None
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.flying) < WIDTH
+
+    def take_on(self) -> claims.Claim:
+        """Claim messages, and hand those that are still wanted to senders."""
+        now = self.clock()
+        if self._helped_at is None or now - self._helped_at > HELP_EVERY:
+            self._helped_at = now
+            _help_who_waits(now)
+        claim = claims.claim(now, WIDTH - len(self.flying))
+        if claim.notifications:
+            wanted, looked = composition.compose(claim.notifications, now)
+            for notification, message in wanted:
+                one = Outgoing(notification, message, now, looked)
+                self.flying[self.pool.submit(_send, one)] = one
+            self.started += len(wanted)
+        return claim
+
+    def bring_home(self, timeout: float) -> None:
+        """Write down what came of those that have ended; wait for the first of them for `timeout` seconds."""
+        done, _ = wait(self.flying, timeout=timeout, return_when=FIRST_COMPLETED)
         if done:
-            _finish([(flying.pop(future), future.result()) for future in done], clock())
-
-
-def _start(pool: Executor, room: int, clock: Callable[[], datetime]) -> tuple[Flying, bool]:
-    """Claim messages and hand those that are still wanted to senders. Also says whether there may be more to do."""
-    now = clock()
-    _help_who_waits(now)
-    claim = claims.claim(now, room)
-    if not claim.notifications:
-        return {}, claim.moved
-    wanted, looked = composition.compose(claim.notifications, now)
-    outgoing = [Outgoing(notification, message, now, looked) for notification, message in wanted]
-    return {pool.submit(_send, one): one for one in outgoing}, True
+            _finish([(self.flying.pop(future), future.result()) for future in done], self.clock())
 
 
 def _help_who_waits(now: datetime) -> None:

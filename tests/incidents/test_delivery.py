@@ -1,7 +1,7 @@
 """Messages on their way: leases, repeats, failures, and the last look at the incident."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -280,3 +280,36 @@ def test_many_messages_cost_few_queries_each(source, alice: User, recorder: Reco
         assert deliver() == 48
     assert len(queries) <= 48
     assert len(recorder.sent) == 48
+
+
+@pytest.fixture
+def end_of_turn() -> Iterator[Callable[[], None]]:
+    """Another process is just claiming, until this is called."""
+    other = connection.copy()
+
+    def end() -> None:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock_all()")
+
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(hashtext('notifications.claim'))")
+    yield end
+    end()
+    other.close()
+
+
+def test_nobody_queues_for_a_turn(end_of_turn: Callable[[], None], notification, recorder: Recorder) -> None:
+    claim = claims.claim(database_now(), 10)
+    assert claim.is_busy
+    assert not claim.notifications
+    assert deliver() == 0
+    assert reload(notification).state == State.PLANNED
+    end_of_turn()
+    assert deliver() == 1
+
+
+def test_what_falls_due_while_somebody_else_claims_is_not_left_for_the_next_ring(
+    end_of_turn: Callable[[], None], notification, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "sleep", lambda _: end_of_turn())
+    assert deliver() == 1
