@@ -118,6 +118,8 @@ def _raise(incident: Incident, actor: User, now: datetime) -> Result:
         _cancel(incident, f"{actor} raised the priority.", now)
         _start(incident, _run(incident, snapshot(incident.escalation_policy)), now)
     else:
+        # Nobody is asked now. But whoever reopens it may let it ask over this run again, and that must not rest then.
+        incident.run = runs.over_all_levels(incident.run) if incident.run else None
         something_done(incident, actor, now)
     return _done(incident, Kind.RAISED, actor, now)
 
@@ -333,7 +335,8 @@ def _onwards(incident: Incident) -> dict[str, Any]:
     run = incident.run
     if run is None or run["reminder"] or runs.upcoming(run) is None:
         run = runs.begin(snapshot(incident.escalation_policy), number=0, single_level=False)
-    return runs.at_once({**runs.answered(run), "number": _number(incident) + 1, "single_level": False, "reminder": 0})
+    onwards = runs.over_all_levels(runs.answered(run))
+    return runs.at_once({**onwards, "number": _number(incident) + 1, "reminder": 0})
 
 
 def _number(incident: Incident) -> int:

@@ -189,6 +189,27 @@ def test_raising_starts_the_escalation(incident: Incident, alice: User) -> None:
     assert incident.next_escalation_at == now + 10 * MINUTE
 
 
+@pytest.mark.parametrize("how", ["by hand", "by merging"])
+def test_what_was_raised_while_it_was_accepted_asks_all_levels_when_it_is_reopened(
+    source: AlertSource, alice: User, bob: User, how: str
+) -> None:
+    low = alert(source, "disk of web-1 full")
+    Incident.objects.update(priority=Priority.LOW)
+    now = step(low)
+    services.accept(low.pk, alice, now)
+    if how == "by hand":
+        lifecycle.raise_priority(low.pk, alice, now)
+    else:
+        lifecycle.merge(alert(source, "disk of web-2 full").pk, low.pk, alice, now)
+    services.resolve(low.pk, alice, now)
+    lifecycle.reopen(low.pk, bob, now)
+    step(low)
+    assert (low.priority, low.status, low.run["single_level"]) == (Priority.HIGH, Status.PENDING, False)
+    assert low.next_escalation_at == now + 10 * MINUTE
+    step(low, 10)
+    assert low.run["asked"]["level"] == 2
+
+
 def test_a_comment_is_on_the_timeline_of_a_resolved_incident_too(
     incident: Incident, alice: User, now: datetime
 ) -> None:
