@@ -142,8 +142,9 @@ def comment(incident_id: int, text: str, actor: User, now: datetime) -> Result:
 def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
     """Let an incident go on as a part of another: nobody is asked about it, and it is resolved with the other.
 
-    Its events still come to it, so that an alert that goes on opens nothing new. What is HIGH and waits for somebody
-    makes the other HIGH too: a LOW one that has asked its level rests, and nobody would be asked about either.
+    Its events still come to it, so that an alert that goes on opens nothing new. What is HIGH and waits for somebody,
+    or would have asked again, makes the other HIGH too: a LOW one that has asked its level rests, and nobody would be
+    asked about either.
     """
     if incident_id == into_id:
         raise Refused("An incident cannot be merged into itself.")
@@ -158,7 +159,7 @@ def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
         raise Refused(f"#{into.pk} is resolved. Merge into an open incident.")
     if into.merged_into_id is not None:
         raise Refused(f"#{into.pk} is a part of #{into.merged_into_id} itself. Merge into that one.")
-    raises = incident.priority == Priority.HIGH and (incident.status == Status.PENDING or incident.asks_again)
+    raises = incident.priority == Priority.HIGH and _is_left(incident, into)
     if incident.merged_into_id is not None or not _move(incident, Deed.MERGE):
         return Result(incident, changed=False)
     incident.accepted_at = incident.accepted_at or now
@@ -172,6 +173,16 @@ def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
     if raises and into.priority == Priority.LOW:
         _raise(into, actor, now)
     return _done(incident, Kind.MERGED, actor, now, number=into.pk)
+
+
+def _is_left(incident: Incident, into: Incident) -> bool:
+    """Whether nobody would be sure to look at an incident once it is a part.
+
+    Nobody has it yet, or whoever has it may forget it: a part has no accept time-out, nor has what nobody has accepted.
+    """
+    if incident.status == Status.PENDING or incident.asks_again:
+        return True
+    return attention.is_counted(incident) and into.status == Status.PENDING
 
 
 def _told_in(into: Incident, incident: Incident) -> str:

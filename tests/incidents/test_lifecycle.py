@@ -297,6 +297,34 @@ def test_what_somebody_is_on_raises_nothing_when_it_is_merged(source: AlertSourc
     assert (low.priority, low.next_escalation_at) == (Priority.LOW, None)
 
 
+def test_what_would_have_asked_again_raises_the_low_one_that_nobody_has(
+    source: AlertSource, policy: EscalationPolicy, alice: User, bob: User
+) -> None:
+    """Its accept time-out ends with the merge, and one that rests has none to take its place."""
+    EscalationPolicy.objects.update(accept_timeout_minutes=30)
+    low, high = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    Incident.objects.filter(pk=low.pk).update(priority=Priority.LOW)
+    now = step(low)
+    services.accept(high.pk, bob, now)
+    lifecycle.merge(high.pk, low.pk, alice, now)
+    step(low)
+    assert (low.priority, low.next_escalation_at) == (Priority.HIGH, now + 10 * MINUTE)
+    assert kinds(low)[-4:] == ["merged.here", "raised", "level.asked", "notified"]
+
+
+def test_what_would_have_asked_again_raises_no_low_one_that_somebody_has(
+    source: AlertSource, policy: EscalationPolicy, alice: User, bob: User
+) -> None:
+    EscalationPolicy.objects.update(accept_timeout_minutes=30)
+    low, high = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    Incident.objects.filter(pk=low.pk).update(priority=Priority.LOW)
+    now = step(low)
+    services.accept_all([low.pk, high.pk], bob, now)
+    lifecycle.merge(high.pk, low.pk, alice, now)
+    low.refresh_from_db()
+    assert (low.priority, low.next_escalation_at) == (Priority.LOW, now + 30 * MINUTE)
+
+
 def test_a_resolve_can_be_taken_back_for_a_minute(incident: Incident, alice: User, bob: User) -> None:
     now = step(incident)
     services.resolve(incident.pk, bob, now)
