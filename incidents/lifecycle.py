@@ -6,6 +6,7 @@ Each locks the incident, asks the table of transitions, changes what it changes,
 
 import contextlib
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -105,23 +106,51 @@ def snooze(incident_id: int, until: datetime, actor: User, now: datetime) -> Res
 
 @atomic_verb
 def raise_priority(incident_id: int, actor: User, now: datetime) -> Result:
-    """Make a LOW incident HIGH; while nobody has accepted it, the escalation starts."""
-    incident = _locked(incident_id)
+    """Make a LOW incident HIGH; while nobody has accepted it, the escalation starts. A part raises its whole too."""
+    incident, whole, _ = _family(incident_id)
     if incident.priority == Priority.HIGH or not _move(incident, Deed.RAISE):
         return Result(incident, changed=False)
+    if whole is not None:
+        _raise_whole(whole, incident, actor, now)
+    elif incident.merged_into_id is not None:
+        # Merged while this waited for it, and the whole cannot be locked any more in the order in which everybody does.
+        incident.next_escalation_at = now
+        transaction.on_commit(bell.ring)
     return _raise(incident, actor, now)
 
 
-def _raise(incident: Incident, actor: User, now: datetime) -> Result:
+def raise_wholes(parts: Sequence[Incident], now: datetime) -> int:
+    """Let parts that an event has made HIGH raise what they belong to. Returns how many did.
+
+    The engine has locked them, in no order, and waits for nothing more: while somebody has the whole, a part stays due.
+    """
+    ids = {part.merged_into_id for part in parts if part.merged_into_id}
+    free = {whole.pk: whole for whole in _lockable(skip_locked=True).filter(pk__in=ids)}
+    heard = {part.pk: free[part.merged_into_id] for part in parts if part.merged_into_id in free}
+    for part in parts:
+        if part.pk in heard:
+            _raise_whole(heard[part.pk], part, None, now)
+    Incident.objects.filter(pk__in=heard).update(next_escalation_at=None)
+    return len(heard)
+
+
+def _raise_whole(whole: Incident, part: Incident, actor: User | None, now: datetime) -> None:
+    """Nobody is asked about a part: what it belongs to has to be as urgent."""
+    if whole.is_open and whole.priority == Priority.LOW:
+        _raise(whole, actor, now, detail=f"Its part #{part.pk} is of high priority now.")
+
+
+def _raise(incident: Incident, actor: User | None, now: datetime, **data: Any) -> Result:
     incident.priority = Priority.HIGH
     if incident.status == Status.PENDING:
-        _cancel(incident, f"{actor} raised the priority.", now)
+        _cancel(incident, f"{actor} raised the priority." if actor else "An event raised the priority.", now)
         _start(incident, _run(incident, snapshot(incident.escalation_policy)), now)
     else:
         # Nobody is asked now. But whoever reopens it may let it ask over this run again, and that must not rest then.
         incident.run = runs.over_all_levels(incident.run) if incident.run else None
-        something_done(incident, actor, now)
-    return _done(incident, Kind.RAISED, actor, now)
+        if actor:
+            something_done(incident, actor, now)
+    return _done(incident, Kind.RAISED, actor, now, **data)
 
 
 @atomic_verb
@@ -311,9 +340,9 @@ def _locked(incident_id: int) -> Incident:
     return _lockable().get(pk=incident_id)
 
 
-def _lockable() -> QuerySet[Incident]:
-    incidents = Incident.objects.select_for_update(of=("self",)).select_related("alert_source", "escalation_policy")
-    return incidents.defer("alert_source__integration_key")
+def _lockable(*, skip_locked: bool = False) -> QuerySet[Incident]:
+    incidents = Incident.objects.select_for_update(of=("self",), skip_locked=skip_locked)
+    return incidents.select_related("alert_source", "escalation_policy").defer("alert_source__integration_key")
 
 
 def _move(incident: Incident, deed: Deed) -> bool:
@@ -354,7 +383,7 @@ def _number(incident: Incident) -> int:
     return int(incident.run["number"]) if incident.run else 1
 
 
-def _done(incident: Incident, kind: Kind, actor: User, now: datetime, **data: Any) -> Result:
+def _done(incident: Incident, kind: Kind, actor: User | None, now: datetime, **data: Any) -> Result:
     incident.save()
     entry(incident, kind, now, actor=actor, **data).save()
     return Result(incident, changed=True)
