@@ -198,7 +198,7 @@ def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
     Incident.objects.filter(merged_into=incident).update(merged_into=into)
     _cancel(incident, f"{actor} merged the incident into #{into.pk}.", now)
     something_done(into, actor, now)
-    entry(into, Kind.MERGED_HERE, now, actor=actor, number=incident.pk, detail=_told_in(into, incident)).save()
+    entry(into, Kind.MERGED_HERE, now, actor=actor, number=incident.pk).save()
     if raises and into.priority == Priority.LOW:
         _raise(into, actor, now)
     return _done(incident, Kind.MERGED, actor, now, number=into.pk)
@@ -212,11 +212,6 @@ def _is_left(incident: Incident, into: Incident) -> bool:
     if incident.status == Status.PENDING or incident.asks_again:
         return True
     return attention.is_counted(incident) and into.status == Status.PENDING
-
-
-def _told_in(into: Incident, incident: Incident) -> str:
-    """Return what the timeline of `into` may tell of an incident: nothing if that belongs to a team of its own."""
-    return incident.summary if incident.alert_source.team_id in (None, into.alert_source.team_id) else ""
 
 
 @atomic_verb
