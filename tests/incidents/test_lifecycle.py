@@ -276,6 +276,36 @@ def test_those_who_were_told_of_a_part_hear_of_its_end(source: AlertSource, alic
     assert kinds(part)[-2:] == ["resolved.with", "notified.resolved"]
 
 
+def test_who_was_told_of_the_whole_and_its_parts_hears_once_that_all_is_over(
+    source: AlertSource, alice: User, bob: User
+) -> None:
+    whole, first, second, untold = (alert(source, f"disk of web-{number} full") for number in range(4))
+    now = step(untold)
+    mine = Notification.objects.filter(user=alice)
+    mine.filter(log_entries__incident__in=(whole, first, second)).update(state="delivered", due_at=None)
+    for part in (first, second):
+        lifecycle.escalate(part.pk, alice, now)
+    step(untold)
+    Notification.objects.filter(user=bob).update(state="delivered", due_at=None)
+    for part in (first, second, untold):
+        lifecycle.merge(part.pk, whole.pk, alice, now)
+    services.resolve(whole.pk, None, now + MINUTE)
+    notices = Notification.objects.filter(notice=True).order_by("user__name")
+    assert [(one.user_name, one.title, one.text) for one in notices] == [
+        (
+            "Alice",
+            f"Resolved: {whole.summary} [{source.name}]",
+            "Resolved by itself, with 2 others that you were told of. Nothing more is to be done.",
+        ),
+        (
+            "Bob",
+            f"Resolved: {first.summary} [{source.name}]",
+            "Resolved by itself, with 1 other that you were told of. Nothing more is to be done.",
+        ),
+    ]
+    assert [one.log_entries.get().incident_id for one in notices] == [whole.pk, first.pk]
+
+
 def test_a_high_part_raises_the_low_one_that_it_is_merged_into(source: AlertSource, alice: User) -> None:
     low, high = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
     Incident.objects.filter(pk=low.pk).update(priority=Priority.LOW)
