@@ -143,7 +143,8 @@ class IncidentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
         start = whole(request, "start-index", 0, least=0, most=MAX_START)
         incident = self._incident(pk)
         before = timeline.past(incident, before, start)
-        items = list(timeline.section(incident, before=str(before), size=size + 1).items)
+        shown = timeline.section(incident, before=str(before), size=size + 1, viewer=viewer(request))
+        items = list(shown.items)
         link = next_link(request, items[size - 1].id) if len(items) > size else ""
         return listed(LogEntrySerializer(items[:size], many=True).data, link)
 

@@ -19,8 +19,9 @@ def minutes(incident: Incident) -> int | None:
 
 
 def is_counted(incident: Incident) -> bool:
-    """Whether the minutes of an accepted incident are running."""
-    return incident.status == Status.ACCEPTED and incident.next_escalation_at is not None
+    """Whether the minutes of an accepted incident are running. Those of a part never are, though it may be due."""
+    is_due = incident.next_escalation_at is not None
+    return incident.status == Status.ACCEPTED and incident.merged_into_id is None and is_due
 
 
 def count(incident: Incident, now: datetime) -> None:

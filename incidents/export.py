@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
+from accounts.models import User
 from ilert.common.markdown import escape
 from incidents.models import Incident
 from incidents.timeline import Item, section
@@ -12,13 +13,13 @@ from incidents.timeline import Item, section
 MOST = 2000
 
 
-def as_markdown(incident: Incident) -> str:
-    """Return it with the oldest line first; times are those of the current time zone, which is named."""
-    return "\n".join(_lines(incident)) + "\n"
+def as_markdown(incident: Incident, viewer: User) -> str:
+    """Return it with the oldest line first, as `viewer` may see it; times are those of the current time zone."""
+    return "\n".join(_lines(incident, viewer)) + "\n"
 
 
-def _lines(incident: Incident) -> Iterator[str]:
-    newest = section(incident, size=MOST)
+def _lines(incident: Incident, viewer: User) -> Iterator[str]:
+    newest = section(incident, size=MOST, viewer=viewer)
     yield f"# {escape(f'#{incident.pk} {incident.summary}')}\n"
     for name, value in _facts(incident):
         yield f"- **{name}:** {escape(value)}"

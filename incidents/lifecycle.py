@@ -6,6 +6,7 @@ Each locks the incident, asks the table of transitions, changes what it changes,
 
 import contextlib
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -105,21 +106,51 @@ def snooze(incident_id: int, until: datetime, actor: User, now: datetime) -> Res
 
 @atomic_verb
 def raise_priority(incident_id: int, actor: User, now: datetime) -> Result:
-    """Make a LOW incident HIGH; while nobody has accepted it, the escalation starts."""
-    incident = _locked(incident_id)
+    """Make a LOW incident HIGH; while nobody has accepted it, the escalation starts. A part raises its whole too."""
+    incident, whole, _ = _family(incident_id)
     if incident.priority == Priority.HIGH or not _move(incident, Deed.RAISE):
         return Result(incident, changed=False)
+    if whole is not None:
+        _raise_whole(whole, incident, actor, now)
+    elif incident.merged_into_id is not None:
+        # Merged while this waited for it, and the whole cannot be locked any more in the order in which everybody does.
+        incident.next_escalation_at = now
+        transaction.on_commit(bell.ring)
     return _raise(incident, actor, now)
 
 
-def _raise(incident: Incident, actor: User, now: datetime) -> Result:
+def raise_wholes(parts: Sequence[Incident], now: datetime) -> int:
+    """Let parts that an event has made HIGH raise what they belong to. Returns how many did.
+
+    The engine has locked them, in no order, and waits for nothing more: while somebody has the whole, a part stays due.
+    """
+    ids = {part.merged_into_id for part in parts if part.merged_into_id}
+    free = {whole.pk: whole for whole in _lockable(skip_locked=True).filter(pk__in=ids)}
+    heard = {part.pk: free[part.merged_into_id] for part in parts if part.merged_into_id in free}
+    for part in parts:
+        if part.pk in heard:
+            _raise_whole(heard[part.pk], part, None, now)
+    Incident.objects.filter(pk__in=heard).update(next_escalation_at=None)
+    return len(heard)
+
+
+def _raise_whole(whole: Incident, part: Incident, actor: User | None, now: datetime) -> None:
+    """Nobody is asked about a part: what it belongs to has to be as urgent."""
+    if whole.is_open and whole.priority == Priority.LOW:
+        _raise(whole, actor, now, detail=f"Its part #{part.pk} is of high priority now.")
+
+
+def _raise(incident: Incident, actor: User | None, now: datetime, **data: Any) -> Result:
     incident.priority = Priority.HIGH
     if incident.status == Status.PENDING:
-        _cancel(incident, f"{actor} raised the priority.", now)
+        _cancel(incident, f"{actor} raised the priority." if actor else "An event raised the priority.", now)
         _start(incident, _run(incident, snapshot(incident.escalation_policy)), now)
     else:
-        something_done(incident, actor, now)
-    return _done(incident, Kind.RAISED, actor, now)
+        # Nobody is asked now. But whoever reopens it may let it ask over this run again, and that must not rest then.
+        incident.run = runs.over_all_levels(incident.run) if incident.run else None
+        if actor:
+            something_done(incident, actor, now)
+    return _done(incident, Kind.RAISED, actor, now, **data)
 
 
 @atomic_verb
@@ -140,8 +171,9 @@ def comment(incident_id: int, text: str, actor: User, now: datetime) -> Result:
 def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
     """Let an incident go on as a part of another: nobody is asked about it, and it is resolved with the other.
 
-    Its events still come to it, so that an alert that goes on opens nothing new. What is HIGH and waits for somebody
-    makes the other HIGH too: a LOW one that has asked its level rests, and nobody would be asked about either.
+    Its events still come to it, so that an alert that goes on opens nothing new. What is HIGH and waits for somebody,
+    or would have asked again, makes the other HIGH too: a LOW one that has asked its level rests, and nobody would be
+    asked about either.
     """
     if incident_id == into_id:
         raise Refused("An incident cannot be merged into itself.")
@@ -156,7 +188,7 @@ def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
         raise Refused(f"#{into.pk} is resolved. Merge into an open incident.")
     if into.merged_into_id is not None:
         raise Refused(f"#{into.pk} is a part of #{into.merged_into_id} itself. Merge into that one.")
-    raises = incident.priority == Priority.HIGH and (incident.status == Status.PENDING or incident.asks_again)
+    raises = incident.priority == Priority.HIGH and _is_left(incident, into)
     if incident.merged_into_id is not None or not _move(incident, Deed.MERGE):
         return Result(incident, changed=False)
     incident.accepted_at = incident.accepted_at or now
@@ -166,15 +198,20 @@ def merge(incident_id: int, into_id: int, actor: User, now: datetime) -> Result:
     Incident.objects.filter(merged_into=incident).update(merged_into=into)
     _cancel(incident, f"{actor} merged the incident into #{into.pk}.", now)
     something_done(into, actor, now)
-    entry(into, Kind.MERGED_HERE, now, actor=actor, number=incident.pk, detail=_told_in(into, incident)).save()
+    entry(into, Kind.MERGED_HERE, now, actor=actor, number=incident.pk).save()
     if raises and into.priority == Priority.LOW:
         _raise(into, actor, now)
     return _done(incident, Kind.MERGED, actor, now, number=into.pk)
 
 
-def _told_in(into: Incident, incident: Incident) -> str:
-    """Return what the timeline of `into` may tell of an incident: nothing if that belongs to a team of its own."""
-    return incident.summary if incident.alert_source.team_id in (None, into.alert_source.team_id) else ""
+def _is_left(incident: Incident, into: Incident) -> bool:
+    """Whether nobody would be sure to look at an incident once it is a part.
+
+    Nobody has it yet, or whoever has it may forget it: a part has no accept time-out, nor has what nobody has accepted.
+    """
+    if incident.status == Status.PENDING or incident.asks_again:
+        return True
+    return attention.is_counted(incident) and into.status == Status.PENDING
 
 
 @atomic_verb
@@ -298,9 +335,9 @@ def _locked(incident_id: int) -> Incident:
     return _lockable().get(pk=incident_id)
 
 
-def _lockable() -> QuerySet[Incident]:
-    incidents = Incident.objects.select_for_update(of=("self",)).select_related("alert_source", "escalation_policy")
-    return incidents.defer("alert_source__integration_key")
+def _lockable(*, skip_locked: bool = False) -> QuerySet[Incident]:
+    incidents = Incident.objects.select_for_update(of=("self",), skip_locked=skip_locked)
+    return incidents.select_related("alert_source", "escalation_policy").defer("alert_source__integration_key")
 
 
 def _move(incident: Incident, deed: Deed) -> bool:
@@ -333,14 +370,15 @@ def _onwards(incident: Incident) -> dict[str, Any]:
     run = incident.run
     if run is None or run["reminder"] or runs.upcoming(run) is None:
         run = runs.begin(snapshot(incident.escalation_policy), number=0, single_level=False)
-    return runs.at_once({**runs.answered(run), "number": _number(incident) + 1, "single_level": False, "reminder": 0})
+    onwards = runs.over_all_levels(runs.answered(run))
+    return runs.at_once({**onwards, "number": _number(incident) + 1, "reminder": 0})
 
 
 def _number(incident: Incident) -> int:
     return int(incident.run["number"]) if incident.run else 1
 
 
-def _done(incident: Incident, kind: Kind, actor: User, now: datetime, **data: Any) -> Result:
+def _done(incident: Incident, kind: Kind, actor: User | None, now: datetime, **data: Any) -> Result:
     incident.save()
     entry(incident, kind, now, actor=actor, **data).save()
     return Result(incident, changed=True)

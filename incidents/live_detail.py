@@ -5,6 +5,7 @@ One statement a second tells of all the incidents that anybody looks at in this 
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncGenerator, Collection
 from typing import LiteralString
 
@@ -34,6 +35,9 @@ FROM incidents_incident AS incident WHERE incident.id = ANY(%s)
 """
 
 
+_FINGERPRINT = re.compile(r"[0-9a-f]{32}")
+
+
 def fingerprints(incident_ids: Collection[int]) -> dict[int, str]:
     """Return for each incident a word that changes whenever its page would show something else."""
     with connection.cursor() as cursor:
@@ -55,6 +59,8 @@ class Watch:
 
     async def follow(self, incident_id: int, version: str, may_stay: live.MayStay) -> AsyncGenerator[str, None]:
         """Yield server-sent events for a page that shows `version` of an incident."""
+        # Until the first look it is told to whoever else has the page open: what is no fingerprint could be an event.
+        version = version if _FINGERPRINT.fullmatch(version) else ""
         wake = asyncio.Event()
         self._pages.setdefault(incident_id, set()).add(wake)
         if self._known.setdefault(incident_id, version) != version:

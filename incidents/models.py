@@ -130,7 +130,7 @@ class Incident(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="incidents", db_index=False
     )
     # When the next level is asked; once it is accepted, when it asks again if nobody does anything about it. Null when
-    # nobody is to be asked any more.
+    # nobody is to be asked any more. A part never asks: one that is due has become HIGH, and raises what it belongs to.
     next_escalation_at = models.DateTimeField(null=True, default=timezone.now)
     # Nobody is asked before; `next_escalation_at` is then. Kept apart so that pages can say why nobody is asked.
     snoozed_until = models.DateTimeField(null=True)
@@ -153,7 +153,7 @@ class Incident(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(merged_into__isnull=True)
-                | (~Q(status=Status.PENDING) & Q(next_escalation_at__isnull=True)),
+                | (~Q(status=Status.PENDING) & (Q(next_escalation_at__isnull=True) | Q(priority=Priority.HIGH))),
                 name="incidents_parts_ask_nobody",
             ),
             models.CheckConstraint(

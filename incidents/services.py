@@ -88,21 +88,20 @@ def resolve_all(incident_ids: Collection[int], actor: User | None, now: datetime
     _save(changed, ["status", "resolved_at", "next_escalation_at", "snoozed_until"])
     if actor:
         LogEntry.objects.bulk_create([entry(incident, Kind.RESOLVED, now, actor=actor) for incident in changed])
-    _plan_resolve_notices(changed, actor, now)
-    _resolve_parts(changed, actor, now)
+    _plan_resolve_notices(changed + _resolve_parts(changed, now), actor, now)
     return results
 
 
-def _resolve_parts(incidents: list[Incident], actor: User | None, now: datetime) -> None:
-    """What was merged into an incident ends with it; those who had been told of it before hear that it is over."""
+def _resolve_parts(incidents: list[Incident], now: datetime) -> list[Incident]:
+    """What was merged into an incident ends with it. Returns the parts that did."""
     parts = Incident.objects.filter(merged_into__in=[incident.pk for incident in incidents], status__lt=Status.RESOLVED)
     into = dict(parts.values_list("pk", "merged_into"))
     if not into:
-        return
+        return []
     ended = _changed(_moved(into, Deed.RESOLVE, now))
     _save(ended, ["status", "resolved_at", "next_escalation_at", "snoozed_until"])
     LogEntry.objects.bulk_create([entry(part, Kind.RESOLVED_WITH, now, number=into[part.pk]) for part in ended])
-    _plan_resolve_notices(ended, actor, now)
+    return ended
 
 
 _ENDS = (Kind.RESOLVED, Kind.AUTO_RESOLVED, Kind.RESOLVED_WITH)
@@ -231,6 +230,7 @@ def _messages(incident_ids: Collection[int]) -> QuerySet[Notification]:
 
 
 def _plan_resolve_notices(incidents: list[Incident], actor: User | None, now: datetime) -> None:
+    """Tell those who had been told of any of `incidents` that it is over: once of what ends together."""
     by_id = {incident.pk: incident for incident in incidents}
     # Whoever acted on a message has had it, even if its sender died before it could say so.
     had_it = Q(notification__state__in=outbox.TOLD) | Q(notification__answered_at__isnull=False)
@@ -240,21 +240,32 @@ def _plan_resolve_notices(incidents: list[Incident], actor: User | None, now: da
     pairs = sorted(set(told.values_list("incident_id", "notification__contact_method_id")), key=str)
     methods = ContactMethod.objects.select_related("user").in_bulk({method_id for _, method_id in pairs if method_id})
     by = f" by {actor}" if actor else " by itself"
-    planned = [
-        (by_id[incident_id], _resolve_notice(by_id[incident_id], methods[method_id], by, now))
-        for incident_id, method_id in pairs
-        if method_id in methods
-    ]
+    told_of: dict[tuple[int, int], list[Incident]] = {}
+    for incident_id, method_id in pairs:
+        if method_id in methods:
+            told_of.setdefault((_whole(incident_id, by_id), method_id), []).append(by_id[incident_id])
+    planned = []
+    for (whole_id, method_id), ended in told_of.items():
+        # Whoever had not been told of the whole hears of the part that they know.
+        incident = min(ended, key=lambda one: (one.pk != whole_id, one.pk))
+        planned.append((incident, _resolve_notice(incident, methods[method_id], by, len(ended) - 1, now)))
     outbox.insert([notice for _, notice in planned])
     LogEntry.objects.bulk_create(
         [entry(incident, Kind.RESOLVE_NOTICE, now, notification=notice) for incident, notice in planned]
     )
 
 
-def _resolve_notice(incident: Incident, method: ContactMethod, by: str, now: datetime) -> Notification:
+def _whole(incident_id: int, ended: dict[int, Incident]) -> int:
+    """Return what an incident has ended with, itself if it has ended alone."""
+    into = ended[incident_id].merged_into_id
+    return into if into in ended else incident_id
+
+
+def _resolve_notice(incident: Incident, method: ContactMethod, by: str, others: int, now: datetime) -> Notification:
+    more = f", with {others} other{'s' if others > 1 else ''} that you were told of" if others else ""
     content = outbox.Content(
         title=f"Resolved: {incident.summary} [{incident.alert_source.name}]",
-        text=f"Resolved{by}. Nothing more is to be done.",
+        text=f"Resolved{by}{more}. Nothing more is to be done.",
         urgent=False,
         notice=True,
     )

@@ -143,14 +143,20 @@ class Section:
     next: str
 
 
-def section(incident: Incident, show: str = "", before: str = "", size: int = PAGE_SIZE) -> Section:
-    """Return the newest `size` lines of what `show` says, older than the one with the number `before`."""
+def section(
+    incident: Incident, show: str = "", before: str = "", size: int = PAGE_SIZE, viewer: User | None = None
+) -> Section:
+    """Return the newest `size` lines of what `show` says, older than the one with the number `before`.
+
+    Of other incidents it tells what `viewer` may see now, without one only their numbers.
+    """
     cursor = number(before)
     older = Q(incident=incident) if cursor is None else Q(incident=incident, pk__lt=cursor)
     # No more of either than fits, however long the timeline is.
-    entries = _entries(show).filter(older).order_by("-pk")[: size + 1]
+    entries = list(_entries(show).filter(older).order_by("-pk")[: size + 1])
     events = _events(show).filter(older).order_by("-pk")[: size + 1]
-    lines = [_entry_item(row) for row in entries] + [_event_item(row) for row in events]
+    merged = _merged(entries, viewer)
+    lines = [_entry_item(row, merged) for row in entries] + [_event_item(row) for row in events]
     lines.sort(key=lambda item: item.id, reverse=True)
     return Section(tuple(lines[:size]), str(lines[size - 1].id) if len(lines) > size else "")
 
@@ -163,6 +169,14 @@ def past(incident: Incident, before: int, count: int) -> int:
     entries = LogEntry.objects.filter(older).order_by().values_list("pk", flat=True)
     events = Event.objects.filter(older).order_by().values_list("pk", flat=True)
     return entries.union(events, all=True).order_by("-pk")[count - 1 : count].first() or 0
+
+
+def _merged(entries: list[LogEntry], viewer: User | None) -> dict[int, str]:
+    """Return the summaries of the incidents that were merged here, as far as `viewer` may see them, by their ids."""
+    ids = {row.data["number"] for row in entries if row.kind == Kind.MERGED_HERE}
+    if viewer is None or not ids:
+        return {}
+    return dict(Incident.objects.filter(pk__in=ids).visible_to(viewer).order_by().values_list("pk", "summary"))
 
 
 def _entries(show: str) -> QuerySet[LogEntry]:
@@ -239,14 +253,17 @@ _ENTRY_LOOKS = {
 }
 
 
-def _entry_item(row: LogEntry) -> Item:
+def _entry_item(row: LogEntry, merged: dict[int, str]) -> Item:
     if row.notification is not None:
         return _notification_item(row, row.notification)
+    detail = row.data.get("detail", "") or row.data.get("text", "")
+    if row.kind == Kind.MERGED_HERE:
+        # Entries of before hold a summary, which may have become another team's since.
+        detail = merged.get(row.data["number"], "")
     icon, tone, sentence = _ENTRY_LOOKS[Kind(row.kind)]
     return Item(
         id=row.pk, at=row.created_at, kind=row.kind, icon=icon, tone=tone, sentence=sentence.format(**row.data),
-        actor=row.actor_name, detail=row.data.get("detail", "") or row.data.get("text", ""),
-        is_markdown=row.kind == Kind.COMMENTED,
+        actor=row.actor_name, detail=detail, is_markdown=row.kind == Kind.COMMENTED,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from accounts.models import Role, User
 from alertsources.models import AlertSource
 from ilert.common import arrays, bulk
 from ilert.common.statement import Statement
+from incidents import lifecycle
 from incidents.engine import run as runs
 from incidents.engine import steps
 from incidents.models import Incident, Priority, Status
@@ -82,13 +83,16 @@ def _escalate_alone(incident_id: int, now: datetime) -> int:
 
 @transaction.atomic
 def _escalate(due: "QuerySet[Incident]", now: datetime) -> int:
-    incidents = _claim(due)
+    claimed = _claim(due)
+    incidents = [incident for incident in claimed if incident.merged_into_id is None]
     if incidents:
         rules = _rules([incident for incident in incidents if not incident.run])
         taken = [(incident, _take_step(incident, rules)) for incident in incidents]
         people = _people([step for _, step in taken])
         _write([steps.plan(incident, step, people, now) for incident, step in taken])
-    return len(incidents)
+    # After the steps: what is raised may have been among them.
+    parts = [incident for incident in claimed if incident.merged_into_id is not None]
+    return len(incidents) + (lifecycle.raise_wholes(parts, now) if parts else 0)
 
 
 @transaction.atomic
@@ -109,7 +113,7 @@ def _claim(due: "QuerySet[Incident]") -> list[Incident]:
     incidents = list(
         due.select_for_update(skip_locked=True, of=("self",)).only(
             "summary", "details", "status", "priority", "run", "next_escalation_at", "escalation_policy",
-            "alert_source", "responder",
+            "alert_source", "responder", "merged_into",
         )[:BATCH]
     )  # fmt: skip
     sources = AlertSource.objects.only("name").in_bulk({incident.alert_source_id for incident in incidents})

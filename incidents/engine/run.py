@@ -47,9 +47,14 @@ def at_once(run: dict[str, Any]) -> dict[str, Any]:
     return {**run, "delay": 0}
 
 
+def over_all_levels(run: dict[str, Any]) -> dict[str, Any]:
+    """Return the run as it is for HIGH priority."""
+    return {**run, "single_level": False}
+
+
 def anew(run: dict[str, Any], number: int) -> dict[str, Any]:
     """Return a new run over the same rules, in the same way, that a person has asked for."""
-    rules = {name: value for name, value in run.items() if name not in ("asked", "again")}
+    rules = {name: value for name, value in run.items() if name not in ("asked", "again", "raised_at")}
     return at_once(begin(rules, number, run["single_level"]))
 
 

@@ -14,9 +14,10 @@ from incidents.models import Outcome
 # Incidents are locked in one order, and only after the sources, so that no two batches wait for each other. While a
 # source's row is locked it is neither deleted nor given another policy, so that no foreign key need be checked. What
 # concerns the incidents of a source is read from its row, as the sources of a batch may come from a cache.
-# A HIGH event raises an open LOW incident and starts its escalation, snoozed or not. While it is pending the row of the
-# event says so, as an entry would be one more statement: what is due as of this very statement has been raised. Ids are
-# drawn when all incidents are locked.
+# A HIGH event raises an open LOW incident. Pending, it starts its escalation, snoozed or not; accepted, it keeps its
+# run, which knows whether it asks again, and asks all levels if it is reopened. The row of the event says so, as an
+# entry would be one more statement: what is due, or raised by its run, as of this very statement has been raised. A
+# part is due too, so that the engine raises what it is a part of. Ids are drawn when all incidents are locked.
 _ALERTS = Statement(
     "ilert_alerts",
     """
@@ -46,15 +47,22 @@ WITH source AS MATERIALIZED (
         last_event_at = GREATEST(incident.last_event_at, EXCLUDED.last_event_at),
         auto_resolve_at = EXCLUDED.auto_resolve_at,
         priority = CASE WHEN EXCLUDED.priority = 'high' THEN 'high' ELSE incident.priority END,
-        run = CASE WHEN EXCLUDED.priority = 'high' AND incident.priority = 'low' THEN NULL ELSE incident.run END,
+        run = CASE
+            WHEN EXCLUDED.priority = 'high' AND incident.priority = 'low' THEN CASE
+                WHEN incident.status = 2
+                THEN incident.run || jsonb_build_object('single_level', false, 'raised_at', statement_timestamp()) END
+            ELSE incident.run END,
         next_escalation_at = CASE
-            WHEN EXCLUDED.priority = 'high' AND incident.priority = 'low' AND incident.status = 1
+            WHEN EXCLUDED.priority = 'high' AND incident.priority = 'low'
+                AND (incident.status = 1 OR incident.merged_into_id IS NOT NULL)
             THEN EXCLUDED.next_escalation_at ELSE incident.next_escalation_at END,
         snoozed_until = CASE
             WHEN EXCLUDED.priority = 'high' AND incident.priority = 'low' THEN NULL ELSE incident.snoozed_until END
     RETURNING
         id, alert_source_id, key_hash, xmax = 0 AS is_new,
-        xmax <> 0 AND next_escalation_at = statement_timestamp() AS is_raised
+        xmax <> 0 AND CASE
+            WHEN status = 1 OR merged_into_id IS NOT NULL THEN next_escalation_at = statement_timestamp()
+            WHEN priority = 'high' THEN run->'raised_at' = to_jsonb(statement_timestamp()) END AS is_raised
 ), placed AS MATERIALIZED (
     SELECT
         nextval('incidents_timeline_seq') AS id, event.*, opened.id AS incident_id,

@@ -45,7 +45,7 @@ def incident_detail(request: SignedInRequest, pk: int) -> HttpResponse:
     incident = _incident(pk)
     show = request.GET.get("show", "") if request.GET.get("show", "") in timeline.SHOWS else ""
     before = str(number(request.GET.get("before", "")) or "")
-    section = timeline.section(incident, show, before)
+    section = timeline.section(incident, show, before, viewer=request.user)
     context = _shown(incident, request.user) | {
         "version": version,
         "section": section,
@@ -80,7 +80,9 @@ def incident_stream(request: SignedInRequest, pk: int) -> HttpResponse | Streami
 def incident_export(request: SignedInRequest, pk: int) -> HttpResponse:
     """The incident with its timeline as Markdown."""
     headers = {"Content-Disposition": f'attachment; filename="incident-{pk}.md"'}
-    return HttpResponse(as_markdown(_incident(pk)), content_type="text/markdown; charset=utf-8", headers=headers)
+    return HttpResponse(
+        as_markdown(_incident(pk), request.user), content_type="text/markdown; charset=utf-8", headers=headers
+    )
 
 
 def _incident(pk: int) -> Incident:

@@ -13,7 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import User
 from alertsources.models import AlertSource, Grouping
 from alertsources.services import Options, create_source
-from incidents import lifecycle
+from incidents import lifecycle, services
+from incidents.engine.escalation import escalate_due
 from incidents.intake import commit as committing
 from incidents.intake.admission import read
 from incidents.intake.answers import Answer
@@ -79,6 +80,37 @@ def test_a_high_event_ends_the_snooze_of_a_low_incident_and_says_what_it_raised(
     (event,) = Event.objects.exclude(reason="")
     assert (event.incident, event.reason) == (raised, "It made the priority high.")
     assert event.pk == raised.events.order_by("pk")[1].pk
+
+
+def test_a_high_event_raises_an_accepted_incident_that_asks_again(
+    api: AlertSource, policy: EscalationPolicy, alice: User, bob: User
+) -> None:
+    """It goes on asking: the event is not a person who does something, and anybody may take it over."""
+    EscalationPolicy.objects.update(accept_timeout_minutes=10)
+    apply([request(api, "a", priority="LOW")])
+    incident = Incident.objects.get()
+    now = incident.reported_at
+    escalate_due(now)
+    services.accept(incident.pk, alice, now)
+    escalate_due(now + timedelta(minutes=10))
+    apply([request(api, "a", priority="HIGH"), request(api, "a", priority="HIGH")])
+    apply([request(api, "a", priority="HIGH"), request(api, "a", priority="LOW")])
+    incident.refresh_from_db()
+    assert (incident.priority, incident.asks_again) == (Priority.HIGH, True)
+    assert incident.next_escalation_at == now + timedelta(minutes=20)
+    (event,) = Event.objects.exclude(reason="")
+    assert (event.pk, event.reason) == (incident.events.order_by("pk")[1].pk, "It made the priority high.")
+    assert services.accept(incident.pk, bob, now + timedelta(minutes=11)).changed
+    services.resolve(incident.pk, bob, now + timedelta(minutes=12))
+    lifecycle.reopen(incident.pk, alice, now + timedelta(minutes=12))
+    incident.refresh_from_db()
+    assert (incident.run["single_level"], "raised_at" in incident.run) == (False, False)
+
+
+def test_a_high_event_raises_an_accepted_incident_that_has_asked_nobody_yet(api: AlertSource) -> None:
+    apply([request(api, "a", priority="LOW"), request(api, "a", "ACCEPT"), request(api, "a", priority="HIGH")])
+    incident = Incident.objects.get()
+    assert (incident.status, incident.priority, incident.run) == (Status.ACCEPTED, Priority.HIGH, None)
 
 
 def test_events_of_one_key_keep_their_order(api: AlertSource) -> None:

@@ -218,6 +218,25 @@ def test_looking_again_for_nothing_costs_next_to_nothing(as_alice: Client, incid
     assert len(counted) <= 5
 
 
+@pytest.mark.parametrize("version", ["x\n\nevent: changed\ndata: y", "0" * 31, "0" * 32 + "\n", "A" * 32, "<b>"])
+def test_what_a_client_says_that_it_shows_is_not_told_to_others(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    async def no_look(watch: Watch) -> None:
+        """Nothing is known yet but what the clients have said."""
+
+    monkeypatch.setattr(Watch, "_run", no_look)
+
+    async def story() -> None:
+        watch = Watch()
+        first, second = watch.follow(1, version, lambda: True), watch.follow(1, "0" * 32, lambda: True)
+        assert (await anext(first)).startswith("retry:")
+        assert (await anext(second)).startswith("retry:")
+        assert await anext(second) == "event: changed\ndata: \n\n"
+        await first.aclose()
+        await second.aclose()
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+
+
 @pytest.mark.django_db(transaction=True)
 def test_open_pages_are_told_and_nobody_s_leaving_is_left_behind(
     monkeypatch: pytest.MonkeyPatch, source: AlertSource, alice: User

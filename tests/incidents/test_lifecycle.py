@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +17,7 @@ from incidents.engine.transitions import TRANSITIONS, Deed, after
 from incidents.intake.receive import receive
 from incidents.lifecycle import Refused
 from incidents.models import Incident, LogEntry, Priority, Status
+from incidents.timeline import section
 from incidents.trial import send_test_event
 from integrations import Payload
 from notifications.models import Notification
@@ -189,6 +190,27 @@ def test_raising_starts_the_escalation(incident: Incident, alice: User) -> None:
     assert incident.next_escalation_at == now + 10 * MINUTE
 
 
+@pytest.mark.parametrize("how", ["by hand", "by merging"])
+def test_what_was_raised_while_it_was_accepted_asks_all_levels_when_it_is_reopened(
+    source: AlertSource, alice: User, bob: User, how: str
+) -> None:
+    low = alert(source, "disk of web-1 full")
+    Incident.objects.update(priority=Priority.LOW)
+    now = step(low)
+    services.accept(low.pk, alice, now)
+    if how == "by hand":
+        lifecycle.raise_priority(low.pk, alice, now)
+    else:
+        lifecycle.merge(alert(source, "disk of web-2 full").pk, low.pk, alice, now)
+    services.resolve(low.pk, alice, now)
+    lifecycle.reopen(low.pk, bob, now)
+    step(low)
+    assert (low.priority, low.status, low.run["single_level"]) == (Priority.HIGH, Status.PENDING, False)
+    assert low.next_escalation_at == now + 10 * MINUTE
+    step(low, 10)
+    assert low.run["asked"]["level"] == 2
+
+
 def test_a_comment_is_on_the_timeline_of_a_resolved_incident_too(
     incident: Incident, alice: User, now: datetime
 ) -> None:
@@ -254,6 +276,36 @@ def test_those_who_were_told_of_a_part_hear_of_its_end(source: AlertSource, alic
     assert kinds(part)[-2:] == ["resolved.with", "notified.resolved"]
 
 
+def test_who_was_told_of_the_whole_and_its_parts_hears_once_that_all_is_over(
+    source: AlertSource, alice: User, bob: User
+) -> None:
+    whole, first, second, untold = (alert(source, f"disk of web-{number} full") for number in range(4))
+    now = step(untold)
+    mine = Notification.objects.filter(user=alice)
+    mine.filter(log_entries__incident__in=(whole, first, second)).update(state="delivered", due_at=None)
+    for part in (first, second):
+        lifecycle.escalate(part.pk, alice, now)
+    step(untold)
+    Notification.objects.filter(user=bob).update(state="delivered", due_at=None)
+    for part in (first, second, untold):
+        lifecycle.merge(part.pk, whole.pk, alice, now)
+    services.resolve(whole.pk, None, now + MINUTE)
+    notices = Notification.objects.filter(notice=True).order_by("user__name")
+    assert [(one.user_name, one.title, one.text) for one in notices] == [
+        (
+            "Alice",
+            f"Resolved: {whole.summary} [{source.name}]",
+            "Resolved by itself, with 2 others that you were told of. Nothing more is to be done.",
+        ),
+        (
+            "Bob",
+            f"Resolved: {first.summary} [{source.name}]",
+            "Resolved by itself, with 1 other that you were told of. Nothing more is to be done.",
+        ),
+    ]
+    assert [one.log_entries.get().incident_id for one in notices] == [whole.pk, first.pk]
+
+
 def test_a_high_part_raises_the_low_one_that_it_is_merged_into(source: AlertSource, alice: User) -> None:
     low, high = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
     Incident.objects.filter(pk=low.pk).update(priority=Priority.LOW)
@@ -274,6 +326,189 @@ def test_what_somebody_is_on_raises_nothing_when_it_is_merged(source: AlertSourc
     lifecycle.merge(high.pk, low.pk, alice, now)
     step(low)
     assert (low.priority, low.next_escalation_at) == (Priority.LOW, None)
+
+
+def test_what_would_have_asked_again_raises_the_low_one_that_nobody_has(
+    source: AlertSource, policy: EscalationPolicy, alice: User, bob: User
+) -> None:
+    """Its accept time-out ends with the merge, and one that rests has none to take its place."""
+    EscalationPolicy.objects.update(accept_timeout_minutes=30)
+    low, high = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    Incident.objects.filter(pk=low.pk).update(priority=Priority.LOW)
+    now = step(low)
+    services.accept(high.pk, bob, now)
+    lifecycle.merge(high.pk, low.pk, alice, now)
+    step(low)
+    assert (low.priority, low.next_escalation_at) == (Priority.HIGH, now + 10 * MINUTE)
+    assert kinds(low)[-4:] == ["merged.here", "raised", "level.asked", "notified"]
+
+
+def test_what_would_have_asked_again_raises_no_low_one_that_somebody_has(
+    source: AlertSource, policy: EscalationPolicy, alice: User, bob: User
+) -> None:
+    EscalationPolicy.objects.update(accept_timeout_minutes=30)
+    low, high = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    Incident.objects.filter(pk=low.pk).update(priority=Priority.LOW)
+    now = step(low)
+    services.accept_all([low.pk, high.pk], bob, now)
+    lifecycle.merge(high.pk, low.pk, alice, now)
+    low.refresh_from_db()
+    assert (low.priority, low.next_escalation_at) == (Priority.LOW, now + 30 * MINUTE)
+
+
+@pytest.fixture
+def low_ones(source: AlertSource, alice: User) -> tuple[Incident, Incident]:
+    """Two LOW incidents, one a part of the other, which has asked its level and rests."""
+    part, whole = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    Incident.objects.update(priority=Priority.LOW)
+    now = step(whole)
+    lifecycle.merge(part.pk, whole.pk, alice, now)
+    whole.refresh_from_db()
+    assert whole.next_escalation_at is None
+    return part, whole
+
+
+def say_it_is_urgent(part: Incident) -> None:
+    """The tool says it of an incident, which is a part."""
+    count = Incident.objects.count()
+    alert(part.alert_source, part.summary)
+    assert Incident.objects.count() == count
+
+
+def test_a_part_that_is_raised_by_hand_raises_the_whole(low_ones: tuple[Incident, Incident], alice: User) -> None:
+    part, whole = low_ones
+    now = whole.reported_at + MINUTE
+    assert lifecycle.raise_priority(part.pk, alice, now).changed
+    for one in low_ones:
+        one.refresh_from_db()
+        assert (one.priority, kinds(one)[-1]) == (Priority.HIGH, "raised")
+    assert (part.status, part.next_escalation_at) == (Status.ACCEPTED, None)
+    step(whole, 1)
+    assert (told(), whole.next_escalation_at) == (["Alice"], now + 10 * MINUTE)
+
+
+def test_a_part_that_an_event_raises_raises_the_whole(low_ones: tuple[Incident, Incident]) -> None:
+    part, whole = low_ones
+    say_it_is_urgent(part)
+    part.refresh_from_db()
+    assert (part.priority, part.status) == (Priority.HIGH, Status.ACCEPTED)
+    assert part.events.latest("pk").reason == "It made the priority high."
+    now = database_now()
+    assert escalation.oldest_due_at(now) is not None
+    escalation.escalate_due(now)
+    for one in low_ones:
+        one.refresh_from_db()
+    assert (part.status, part.next_escalation_at, kinds(part)[-1]) == (Status.ACCEPTED, None, "merged")
+    assert (whole.priority, whole.next_escalation_at) == (Priority.HIGH, now + 10 * MINUTE)
+    assert kinds(whole)[-4:] == ["merged.here", "raised", "level.asked", "notified"]
+    line = next(item for item in section(whole).items if item.kind == "raised")
+    assert (line.actor, line.detail) == ("", f"Its part #{part.pk} is of high priority now.")
+    say_it_is_urgent(part)
+    assert escalation.oldest_due_at(database_now()) is None
+
+
+def test_a_part_that_an_event_raises_lets_whoever_has_the_whole_keep_it(
+    low_ones: tuple[Incident, Incident], bob: User
+) -> None:
+    part, whole = low_ones
+    now = database_now()
+    services.accept(whole.pk, bob, now)
+    say_it_is_urgent(part)
+    escalation.escalate_due(database_now())
+    whole.refresh_from_db()
+    assert (whole.priority, whole.status, whole.responder) == (Priority.HIGH, Status.ACCEPTED, bob)
+    assert (whole.next_escalation_at, whole.accepted_at, whole.run["single_level"]) == (None, now, False)
+
+
+def test_what_is_done_about_a_part_does_not_keep_it_from_raising_the_whole(
+    low_ones: tuple[Incident, Incident], alice: User, bob: User
+) -> None:
+    part, whole = low_ones
+    say_it_is_urgent(part)
+    now = database_now()
+    lifecycle.comment(part.pk, "Looking.", alice, now)
+    assert not services.accept(part.pk, bob, now).changed
+    escalation.escalate_due(now)
+    whole.refresh_from_db()
+    assert whole.priority == Priority.HIGH
+
+
+def test_a_part_that_was_raised_and_then_resolved_raises_nothing(
+    low_ones: tuple[Incident, Incident], alice: User
+) -> None:
+    part, whole = low_ones
+    say_it_is_urgent(part)
+    services.resolve(part.pk, alice, database_now())
+    assert escalation.escalate_due(database_now()) == 0
+    whole.refresh_from_db()
+    assert whole.priority == Priority.LOW
+
+
+def test_the_whole_is_asked_about_anew_when_its_own_step_is_due_at_the_same_moment(
+    low_ones: tuple[Incident, Incident],
+) -> None:
+    part, whole = low_ones
+    Incident.objects.filter(pk=whole.pk).update(next_escalation_at=database_now(), run=None)
+    say_it_is_urgent(part)
+    now = database_now()
+    escalation.escalate_due(now)
+    whole.refresh_from_db()
+    assert (whole.priority, whole.run["single_level"]) == (Priority.HIGH, False)
+    assert whole.next_escalation_at == now + 10 * MINUTE
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_part_stays_due_while_somebody_has_the_whole(low_ones: tuple[Incident, Incident]) -> None:
+    """The engine has locked the part already: if it waited, each might wait for the other."""
+    part, whole = low_ones
+    say_it_is_urgent(part)
+
+    def engine() -> int:
+        try:
+            return escalation.escalate_due(database_now())
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            Incident.objects.select_for_update().get(pk=whole.pk)
+            assert thread.submit(engine).result(timeout=5) == 0
+        assert thread.submit(engine).result(timeout=5) == 2
+    whole.refresh_from_db()
+    assert whole.priority == Priority.HIGH
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_merged_just_before_it_is_raised_raises_the_whole_too(source: AlertSource, alice: User) -> None:
+    """Whoever raises it has waited for the merge, and comes too late to lock the whole in everybody's order."""
+    part, whole = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
+    Incident.objects.update(priority=Priority.LOW)
+    now = step(whole)
+
+    def raising() -> bool:
+        try:
+            return lifecycle.raise_priority(part.pk, alice, now).changed
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            lifecycle.merge(part.pk, whole.pk, alice, now)
+            raised = thread.submit(raising)
+            while not somebody_waits():
+                assert not raised.done()
+        assert raised.result(timeout=5)
+    step(whole)
+    part.refresh_from_db()
+    assert (part.status, part.priority, part.next_escalation_at) == (Status.ACCEPTED, Priority.HIGH, None)
+    assert (whole.priority, whole.next_escalation_at) == (Priority.HIGH, now + 10 * MINUTE)
+
+
+def somebody_waits() -> bool:
+    """Whether anybody waits for the present transaction to end."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid")
+        return bool(cursor.fetchall())
 
 
 def test_a_resolve_can_be_taken_back_for_a_minute(incident: Incident, alice: User, bob: User) -> None:

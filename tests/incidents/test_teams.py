@@ -15,10 +15,13 @@ from incidents.engine.escalation import escalate_due
 from incidents.listing import Filters
 from incidents.live import View
 from incidents.models import Incident, Scope, Status
-from incidents.timeline import section
+from incidents.timeline import Kind, entry, section
 from incidents.trial import send_test_event
 from oncall.models import EscalationPolicy
 from tests.conftest import NOW
+
+# Ways that tell of an incident's timeline, and how each writes the sign before its number.
+MARKS = {"incident-detail": "#", "incident-timeline": "\\#", "rest-incident-log-entries": "#"}
 
 
 @pytest.fixture
@@ -111,22 +114,46 @@ def test_a_part_of_another_team_is_not_told_on_the_page_of_the_whole(
 ) -> None:
     lifecycle.merge(secret.pk, common.pk, bob, NOW)
 
-    def page() -> str:
-        return as_dora.get(reverse("incident-detail", args=[common.pk])).content.decode()
-
-    assert f"#{secret.pk} was merged into this one" in page()
-    assert secret.summary not in page()
-    assert secret.summary not in as_dora.get(reverse("incident-timeline", args=[common.pk])).content.decode()
+    told = telling(as_dora, common)
+    assert all(f"{mark}{secret.pk} was merged into this one" in told[name] for name, mark in MARKS.items())
+    assert not [name for name, text in told.items() if secret.summary in text]
     as_dora.force_login(bob)
-    assert secret.summary in page()
+    assert not [name for name, text in telling(as_dora, common).items() if secret.summary not in text]
 
 
-def test_a_part_of_the_same_team_or_of_everyone_is_named_on_the_timeline(
-    bob: User, secret: Incident, common: Incident
+def test_a_part_that_gets_a_team_later_is_not_told_any_more(
+    as_dora: Client, blue: Team, alice: User, bob: User, source: AlertSource, common: Incident
 ) -> None:
-    lifecycle.merge(common.pk, secret.pk, bob, NOW)
+    later = create_source("Soon of Blue", "SEMATEXT", source.escalation_policy)
+    part = send_test_event(later, alice, NOW)
+    Incident.objects.filter(pk=part.pk).update(summary="Keys of the vault are gone")
+    part.refresh_from_db()
+    lifecycle.merge(part.pk, common.pk, bob, NOW)
+    # As it was written once: the database lets nobody change an entry.
+    entry(common, Kind.MERGED_HERE, NOW, actor=bob, number=part.pk, detail=part.summary).save()
+    assert not [name for name, text in telling(as_dora, common).items() if part.summary not in text]
 
-    assert section(secret).items[0].detail == common.summary
+    AlertSource.objects.filter(pk=later.pk).update(team=blue)
+
+    assert not [name for name, text in telling(as_dora, common).items() if part.summary in text]
+
+
+def telling(client: Client, incident: Incident) -> dict[str, str]:
+    """Return what is told of an incident, by the name of the way."""
+    return {name: client.get(reverse(name, args=[incident.pk])).content.decode() for name in MARKS}
+
+
+def test_parts_on_a_timeline_are_looked_up_together(bob: User, dora: User, source: AlertSource) -> None:
+    whole, *parts = (send_test_event(source, bob, NOW) for _ in range(5))
+    for part in parts:
+        lifecycle.merge(part.pk, whole.pk, bob, NOW)
+
+    with CaptureQueriesContext(connection) as queries:
+        lines = section(whole, "deeds", viewer=dora).items
+
+    assert [line.detail for line in lines if line.kind == Kind.MERGED_HERE] == [part.summary for part in parts]
+    # Entries, events, what is hidden, and the parts.
+    assert len(queries) <= 4
 
 
 def test_an_incident_is_not_given_to_a_policy_of_another_team(

@@ -135,9 +135,11 @@ class World:
         incident.alerts += 1
         incident.ends = ends
         if priority == HIGH and incident.priority == LOW:
-            incident.priority, incident.run = HIGH, None
+            incident.priority = HIGH
             if incident.status == PENDING:
-                incident.due = self.now
+                incident.run, incident.due = None, self.now
+            elif incident.run:
+                incident.run.only_one = False
         return "appended"
 
     def tool_accepts(self, source_name: str, key: str) -> str:

@@ -164,8 +164,11 @@ def test_a_part_of_another_incident_asks_nobody(source: AlertSource, start: date
     lifecycle.merge(part, whole, alice, start + 20 * MINUTE)
     assert Incident.objects.get(pk=part).next_escalation_at is None
     assert pass_time(start, 20, 50) == [(50, "Alice"), (50, "Bob")]
-    with pytest.raises(IntegrityError), transaction.atomic():
-        Incident.objects.filter(pk=part).update(next_escalation_at=start)
+    for what in ({"priority": "low"}, {"status": 1}):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Incident.objects.filter(pk=part).update(next_escalation_at=start, **what)
+    Incident.objects.filter(pk=part).update(next_escalation_at=start + 51 * MINUTE)
+    assert pass_time(start, 51, 70) == []
 
 
 def test_it_is_looked_at_once_more_before_each_send(start: datetime, alice: User, bob: User) -> None:
