@@ -1,9 +1,11 @@
 """Who people are."""
 
 import zoneinfo
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Self, TypeVar
 
+from allauth.account.models import EmailAddress
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
@@ -112,6 +114,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     def clean(self) -> None:
         super().clean()
         self.email = User.objects.normalize_email(self.email)
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **options: Any) -> None:
+        """Save, and let no address sign in but the present one, whatever a package has noted of earlier ones."""
+        super().save(*args, update_fields=update_fields, **options)
+        if update_fields is None or "email" in update_fields:
+            EmailAddress.objects.filter(user=self).exclude(email=self.email).delete()
 
     def get_full_name(self) -> str:
         return str(self)
