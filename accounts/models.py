@@ -89,6 +89,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     muted_until = models.DateTimeField(null=True, blank=True, help_text="Until then they cannot be reached.")
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
+    # When they were shut out or let in again last: nothing that they had before works any more.
+    access_ended_at = models.DateTimeField(null=True, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -134,6 +136,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     def is_invited(self) -> bool:
         """Whether the invitation has not been taken up yet."""
         return self.is_active and not self.has_usable_password()
+
+    @property
+    def access_mark(self) -> str:
+        """What goes into whatever lets somebody act as this person, so that it is over when their access is ended.
+
+        Empty until then: what was sent before there was such a mark stays good.
+        """
+        return format(int(self.access_ended_at.timestamp() * 1_000_000), "x") if self.access_ended_at else ""
 
     @property
     def quiet_hours(self) -> QuietHours | None:

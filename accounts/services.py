@@ -95,7 +95,7 @@ def update_profile(person: User) -> None:
 def set_person_active(person: User, active: bool) -> None:
     """Let a person in again, or shut them out at once: their sessions, links and keys end. LastAdmin as above.
 
-    Neither sessions nor keys come back with the person: who was shut out may have left them with somebody else.
+    Nothing of that comes back with the person: who was shut out may have left them with somebody else.
     """
     if not active and is_last_admin(person):
         raise LastAdmin
@@ -107,10 +107,12 @@ def set_person_active(person: User, active: bool) -> None:
 
 @transaction.atomic
 def end_access(person: User, now: datetime) -> None:
-    """End the sessions and the keys of `person` for good.
+    """End the sessions, the links and the keys of `person` for good.
 
     All sessions are looked through, as the list of somebody's own leaves out those of who was shut out before.
     """
+    person.access_ended_at = now
+    person.save(update_fields=["access_ended_at"])
     for session in Session.objects.filter(expire_date__gt=now).iterator():
         if session.get_decoded().get(SESSION_KEY) == str(person.pk):
             session.delete()
