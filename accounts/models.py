@@ -145,6 +145,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         """
         return format(int(self.access_ended_at.timestamp() * 1_000_000), "x") if self.access_ended_at else ""
 
+    def get_session_auth_hash(self) -> str:
+        return super().get_session_auth_hash() + self.access_mark
+
+    def get_session_auth_fallback_hash(self) -> Iterable[str]:
+        return (fallback + self.access_mark for fallback in super().get_session_auth_fallback_hash())
+
     @property
     def quiet_hours(self) -> QuietHours | None:
         """When low-priority messages wait."""

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from allauth.usersessions.models import UserSession
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.test import Client
@@ -183,6 +184,33 @@ def test_sessions_and_keys_do_not_come_back_with_a_person(as_alice: Client, bob:
     assert bobs.get(reverse("people")).status_code == 302
     assert script.get("/api/v1/users/current").status_code == 401
     assert AuditEntry.objects.filter(verb="revoked", object_type="API key").count() == 1
+
+
+def test_a_session_that_no_list_knows_of_ends_too(as_alice: Client, bob: User) -> None:
+    bobs = Client()
+    bobs.force_login(bob)
+    UserSession.objects.all().delete()
+
+    _out_and_in_again(as_alice, bob, "product")
+
+    assert bobs.get(reverse("people")).status_code == 302
+    bobs.force_login(bob)
+    assert bobs.get(reverse("people")).status_code == 200
+    assert as_alice.get(reverse("people")).status_code == 200
+
+
+def test_a_session_from_before_the_secret_key_was_replaced_ends_too(
+    as_alice: Client, bob: User, settings: Settings
+) -> None:
+    bobs = Client()
+    bobs.force_login(bob)
+    UserSession.objects.all().delete()
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another one", [settings.SECRET_KEY]
+
+    _out_and_in_again(as_alice, bob, "product")
+
+    assert as_alice.get(reverse("people")).status_code == 200
+    assert bobs.get(reverse("people")).status_code == 302
 
 
 @pytest.mark.parametrize("where", ["product", "admin site"])
