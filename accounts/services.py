@@ -94,10 +94,14 @@ def update_profile(person: User) -> None:
 def set_person_active(person: User, active: bool) -> None:
     """Let a person in again, or shut them out at once: their sessions, links and keys end. LastAdmin as above.
 
+    Nothing happens to whoever is in, or out, already: a second press of the button ends nothing that they have since.
     Nothing of that comes back with the person: who was shut out may have left them with somebody else.
     """
     if not active and is_last_admin(person):
         raise LastAdmin
+    person.refresh_from_db(from_queryset=User.objects.select_for_update(no_key=True))
+    if person.is_active == active:
+        return
     with audit.changing(person, "activated" if active else "deactivated"):
         person.is_active = active
         person.save(update_fields=["is_active"])

@@ -186,6 +186,21 @@ def test_sessions_and_keys_do_not_come_back_with_a_person(as_alice: Client, bob:
     assert AuditEntry.objects.filter(verb="revoked", object_type="API key").count() == 1
 
 
+def test_who_is_in_already_keeps_everything(as_alice: Client, bob: User) -> None:
+    _, key = create_api_key(bob, "CI", NOW)
+    bobs, script = Client(), Client(headers={"Authorization": f"Bearer {key}"})
+    bobs.force_login(bob)
+    stale = User.objects.get(pk=bob.pk)
+    stale.is_active = False  # as a page that was opened while he was out would have it
+
+    as_alice.post(reverse("person-set-active", args=[bob.pk]), {"active": "1"})
+    services.set_person_active(stale, True)
+
+    assert bobs.get(reverse("people")).status_code == 200
+    assert script.get("/api/v1/users/current").status_code == 200
+    assert not AuditEntry.objects.filter(verb="activated").exists()
+
+
 def test_a_session_that_no_list_knows_of_ends_too(as_alice: Client, bob: User) -> None:
     bobs = Client()
     bobs.force_login(bob)

@@ -1,10 +1,9 @@
 """The database does not check the foreign keys of incidents and events: locks keep them whole."""
 
-import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from accounts.models import User
 from alertsources.models import AlertSource
@@ -16,6 +15,7 @@ from incidents.models import Event, Incident
 from integrations import Payload
 from oncall.models import EscalationPolicy
 from oncall.services import create_policy_asking, delete_policy
+from tests.beside import beside
 from tests.payloads import payload
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,30 +24,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def post(source: AlertSource, description: str = "disk full") -> int:
     body = payload("sematext", "alert", description=description)
     return receive("sematext", source.integration_key, "POST", Payload(body)).status
-
-
-def beside(threads: ThreadPoolExecutor, deed: object, *arguments: object) -> "Future[object]":
-    """Start `deed` on a connection of its own, and return when the database holds it, or it is done."""
-    pid: Future[int] = Future()
-
-    def run() -> object:
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_backend_pid()")
-                pid.set_result(cursor.fetchone()[0])
-            return deed(*arguments)  # type: ignore[operator]
-        finally:
-            connection.close()
-
-    future = threads.submit(run)
-    waits = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
-    with connection.cursor() as cursor:
-        held = False
-        while not held and not future.done():
-            cursor.execute(waits, [pid.result(10)])
-            held = cursor.fetchone()[0]
-            threading.Event().wait(0.01)
-    return future
 
 
 def test_a_source_is_not_deleted_under_an_event(source: AlertSource) -> None:
