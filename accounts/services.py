@@ -37,11 +37,17 @@ def ensure_first_admin() -> tuple[str, str | None]:
 
 
 def _make_admin(person: User, password: str) -> None:
-    """Let somebody who is here already set things up, as whoever runs the installation names their address."""
+    """Let somebody who is here already set things up, as whoever runs the installation names their address.
+
+    Who was shut out comes back without what they had before, as by `set_person_active`.
+    """
+    was_out = not person.is_active
     with audit.changing(person):
         person.role, person.is_active = Role.ADMIN, True
         person.set_password(password)
         person.save(update_fields=["role", "is_active", "password"])
+    if was_out:
+        end_access(person, database_now())
 
 
 class LastAdmin(Exception):

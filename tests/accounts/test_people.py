@@ -305,6 +305,31 @@ def test_first_admin_may_be_there_without_a_password(settings: Settings) -> None
     assert (boss.role, boss.name, boss.check_password("a-good-password-1")) == (Role.ADMIN, "Boss", True)
 
 
+@pytest.mark.django_db
+def test_first_admin_who_was_shut_out_comes_back_without_their_keys(settings: Settings) -> None:
+    settings.ILERT_ADMIN_EMAIL, settings.ILERT_ADMIN_PASSWORD = "boss@example.org", "a-good-password-1"
+    boss = User.objects.create_user("boss@example.org", "old-password", is_active=False)
+    _, key = create_api_key(boss, "CI", NOW)
+
+    services.ensure_first_admin()
+
+    assert Client(headers={"Authorization": f"Bearer {key}"}).get("/api/v1/users/current").status_code == 401
+    boss.refresh_from_db()
+    assert boss.is_admin
+    assert boss.access_ended_at
+
+
+@pytest.mark.django_db
+def test_first_admin_who_was_in_all_the_time_keeps_their_keys(settings: Settings) -> None:
+    settings.ILERT_ADMIN_EMAIL, settings.ILERT_ADMIN_PASSWORD = "boss@example.org", "a-good-password-1"
+    boss = User.objects.create_user("boss@example.org", "old-password")
+    _, key = create_api_key(boss, "CI", NOW)
+
+    services.ensure_first_admin()
+
+    assert Client(headers={"Authorization": f"Bearer {key}"}).get("/api/v1/users/current").status_code == 200
+
+
 def test_page_says_what_asks_a_person(as_alice: Client, policy: EscalationPolicy, bob: User) -> None:
     page = as_alice.get(bob.get_absolute_url()).content.decode()
 
