@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import ProtectedError, Q, QuerySet
 
 from accounts import audit
-from accounts.models import RESPONDERS, Role, Team, User
+from accounts.models import RESPONDERS, Team, User
 from oncall.models import EscalationPolicy, EscalationRule
 
 DEFAULT_POLICY_NAME = "Default"
@@ -63,10 +63,10 @@ def check_name(name: str, policy: EscalationPolicy | None) -> None:
 
 @transaction.atomic
 def ensure_default_policy() -> EscalationPolicy | None:
-    """Create the policy "Default", which asks the first admin, unless there is any policy already."""
+    """Create the policy "Default", which asks the first admin who can sign in, unless there is any policy already."""
     if EscalationPolicy.objects.exists():
         return None
-    admin = User.objects.filter(role=Role.ADMIN, is_active=True).order_by("pk").first()
+    admin = User.objects.signing_in_admins().order_by("pk").first()
     rule = RuleData(escalation_timeout=DEFAULT_TIMEOUT, user_ids=[admin.pk] if admin else [])
     return create_policy(DEFAULT_POLICY_NAME, [rule])
 
