@@ -10,6 +10,7 @@ from django.db.models import ProtectedError, Q, QuerySet
 
 from accounts import audit
 from accounts.models import RESPONDERS, Team, User
+from ilert.common.transactions import atomic_verb
 from oncall.models import EscalationPolicy, EscalationRule
 
 DEFAULT_POLICY_NAME = "Default"
@@ -112,11 +113,16 @@ def update_policy(
         replace_rules(policy, rules)
 
 
+@atomic_verb
 def delete_policy(policy: EscalationPolicy) -> None:
     """Delete a policy. PolicyInUse when alert sources follow it. Escalations that run have their own copy."""
+    # Before the incidents that it is taken from, as whoever assigns it locks it.
+    locked = EscalationPolicy.objects.select_for_update().filter(pk=policy.pk).first()
+    if locked is None:
+        return  # somebody else has just done it
     try:
-        with audit.deleting(policy):
-            policy.delete()
+        with audit.deleting(locked):
+            locked.delete()
     except ProtectedError as error:
         raise PolicyInUse from error
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import transaction
 
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from alertsources.models import AlertSource
 from alertsources.services import SourceInUse, delete_source
 from ilert.common.clock import database_now
@@ -73,3 +73,29 @@ def test_nobody_is_assigned_a_policy_that_is_being_deleted(source: AlertSource, 
             assigning = beside(threads, lifecycle.assign_policy, incident.pk, night, alice, database_now())
         with pytest.raises(lifecycle.Refused, match="deleted meanwhile"):
             assigning.result(10)
+
+
+def test_a_policy_is_deleted_once(bob: User) -> None:
+    night = create_policy_asking("Night", bob)
+    with ThreadPoolExecutor() as threads:
+        with transaction.atomic():
+            delete_policy(EscalationPolicy.objects.get(pk=night.pk))
+            again = beside(threads, delete_policy, night)
+        again.result(10)
+    assert AuditEntry.objects.filter(verb="deleted", object_name="Night").count() == 1
+
+
+def test_a_policy_is_deleted_beside_whoever_assigns_it_once_more(source: AlertSource, alice: User, bob: User) -> None:
+    """Either locks the policy first: in the other order each would wait for what the other one has."""
+    assert post(source) == 200
+    night = create_policy_asking("Night", bob)
+    incident = Incident.objects.get()
+    lifecycle.assign_policy(incident.pk, night, alice, database_now())
+    with ThreadPoolExecutor() as threads:
+        with transaction.atomic():
+            EscalationPolicy.objects.select_for_update(no_key=True).get(pk=night.pk)
+            deleting = beside(threads, delete_policy, EscalationPolicy.objects.get(pk=night.pk))
+            lifecycle.assign_policy(incident.pk, night, alice, database_now())
+        deleting.result(10)
+    assert Incident.objects.get().escalation_policy_id is None
+    assert not EscalationPolicy.objects.filter(pk=night.pk).exists()
