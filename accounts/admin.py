@@ -8,6 +8,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.forms import CharField, ModelForm, PasswordInput
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
 from accounts import audit
 from accounts.api_keys.models import ApiKey
@@ -117,9 +119,18 @@ class UserAdmin(AuditedAdmin):
         "date_joined",
     )
 
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """One's own password is changed where the present one is asked for: an open browser is not enough."""
+        own = obj is not None and obj.pk == request.user.pk
+        return (*self.readonly_fields, "new_password") if own else self.readonly_fields
+
+    def new_password(self, user: User) -> str:
+        """Stands where the field would be that is read-only for oneself."""
+        return format_html('<a href="{}">Change your password</a>', reverse("account_change_password"))
+
     def save_model(self, request: HttpRequest, obj: User, form: UserForm, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        if form.cleaned_data["new_password"]:
+        if form.cleaned_data.get("new_password"):
             audit.record(audit.current_actor(), "changed password of", obj, {}, {})
         if change and "is_active" in form.changed_data:
             end_access(obj, database_now())

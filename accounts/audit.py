@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _request: ContextVar[HttpRequest | None] = ContextVar("audited_request", default=None)
 _SECRET_FIELDS = (EncryptedTextField, models.BinaryField)
 WRONG_CODE = "failed second factor of"
-_LEFT_OUT = frozenset({"password", "last_login", "is_superuser", "theme"})
+_LEFT_OUT = frozenset({"password", "last_login", "is_superuser", "theme", "access_ended_at"})
 
 
 class AuditMiddleware:

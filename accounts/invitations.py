@@ -38,5 +38,5 @@ def send(person: User, inviter: User) -> None:
 
 
 def _state(person: User) -> str:
-    """A word that changes with the password and the address, so that a link ends with either."""
-    return salted_hmac(_SALT, f"{person.password} {person.email}").hexdigest()[:16]
+    """A word that changes with the password, the address and their access, so that a link ends with each of them."""
+    return salted_hmac(_SALT, f"{person.password} {person.email}{person.access_mark}").hexdigest()[:16]

@@ -1,9 +1,11 @@
 """Who people are."""
 
 import zoneinfo
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Self, TypeVar
 
+from allauth.account.models import EmailAddress
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
@@ -87,6 +89,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     muted_until = models.DateTimeField(null=True, blank=True, help_text="Until then they cannot be reached.")
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
+    # When they were shut out or let in again last: nothing that they had before works any more.
+    access_ended_at = models.DateTimeField(null=True, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -113,6 +117,12 @@ class User(AbstractBaseUser, PermissionsMixin):
         super().clean()
         self.email = User.objects.normalize_email(self.email)
 
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **options: Any) -> None:
+        """Save, and let no address sign in but the present one, whatever a package has noted of earlier ones."""
+        super().save(*args, update_fields=update_fields, **options)
+        if update_fields is None or "email" in update_fields:
+            EmailAddress.objects.filter(user=self).exclude(email=self.email).delete()
+
     def get_full_name(self) -> str:
         return str(self)
 
@@ -126,6 +136,20 @@ class User(AbstractBaseUser, PermissionsMixin):
     def is_invited(self) -> bool:
         """Whether the invitation has not been taken up yet."""
         return self.is_active and not self.has_usable_password()
+
+    @property
+    def access_mark(self) -> str:
+        """What goes into whatever lets somebody act as this person, so that it is over when their access is ended.
+
+        Empty until then: what was sent before there was such a mark stays good.
+        """
+        return format(int(self.access_ended_at.timestamp() * 1_000_000), "x") if self.access_ended_at else ""
+
+    def get_session_auth_hash(self) -> str:
+        return super().get_session_auth_hash() + self.access_mark
+
+    def get_session_auth_fallback_hash(self) -> Iterable[str]:
+        return (fallback + self.access_mark for fallback in super().get_session_auth_fallback_hash())
 
     @property
     def quiet_hours(self) -> QuietHours | None:

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from allauth.usersessions.models import UserSession
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.models import Session
 from django.db import transaction
 
@@ -38,11 +37,17 @@ def ensure_first_admin() -> tuple[str, str | None]:
 
 
 def _make_admin(person: User, password: str) -> None:
-    """Let somebody who is here already set things up, as whoever runs the installation names their address."""
+    """Let somebody who is here already set things up, as whoever runs the installation names their address.
+
+    Who was shut out comes back without what they had before, as by `set_person_active`.
+    """
+    was_out = not person.is_active
     with audit.changing(person):
         person.role, person.is_active = Role.ADMIN, True
         person.set_password(password)
         person.save(update_fields=["role", "is_active", "password"])
+    if was_out:
+        end_access(person, database_now())
 
 
 class LastAdmin(Exception):
@@ -95,10 +100,14 @@ def update_profile(person: User) -> None:
 def set_person_active(person: User, active: bool) -> None:
     """Let a person in again, or shut them out at once: their sessions, links and keys end. LastAdmin as above.
 
-    Neither sessions nor keys come back with the person: who was shut out may have left them with somebody else.
+    Nothing happens to whoever is in, or out, already: a second press of the button ends nothing that they have since.
+    Nothing of that comes back with the person: who was shut out may have left them with somebody else.
     """
     if not active and is_last_admin(person):
         raise LastAdmin
+    person.refresh_from_db(from_queryset=User.objects.select_for_update(no_key=True))
+    if person.is_active == active:
+        return
     with audit.changing(person, "activated" if active else "deactivated"):
         person.is_active = active
         person.save(update_fields=["is_active"])
@@ -107,14 +116,15 @@ def set_person_active(person: User, active: bool) -> None:
 
 @transaction.atomic
 def end_access(person: User, now: datetime) -> None:
-    """End the sessions and the keys of `person` for good.
+    """End the sessions, the links and the keys of `person` for good.
 
-    All sessions are looked through, as the list of somebody's own leaves out those of who was shut out before.
+    Sessions and links end with the person's mark; the rows of sessions are only tidied away.
     """
-    for session in Session.objects.filter(expire_date__gt=now).iterator():
-        if session.get_decoded().get(SESSION_KEY) == str(person.pk):
-            session.delete()
-    UserSession.objects.filter(user=person).delete()
+    person.access_ended_at = now
+    person.save(update_fields=["access_ended_at"])
+    listed = UserSession.objects.filter(user=person)
+    Session.objects.filter(session_key__in=list(listed.values_list("session_key", flat=True))).delete()
+    listed.delete()
     for key in person.api_keys.filter(revoked_at=None):
         revoke_api_key(key, now)
 

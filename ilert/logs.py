@@ -4,7 +4,8 @@ import logging
 import re
 
 _SECRETS = re.compile(
-    r"(?P<key>il1[a-z]{3}[2-9a-hjkmnp-z]{28})|(?<=/i/)(?P<token>[0-9a-f]{32}-\d+~[^\s/\"']+)", re.IGNORECASE
+    r"(?P<key>il1[a-z]{3}[2-9a-hjkmnp-z]{28})|(?<=/i/)(?P<token>[0-9a-f]{32}-\d+(-[0-9a-f]+)?~[^\s/\"']+)",
+    re.IGNORECASE,
 )
 
 

@@ -12,22 +12,24 @@ _SALT = "notifications.link"
 
 @dataclass(frozen=True)
 class Ticket:
-    """What a link proves: this message was sent to this person."""
+    """What a link proves: this message was sent to this person, who had this access then (`User.access_mark`)."""
 
     notification_id: uuid.UUID
     user_id: int
+    access: str = ""
 
 
 def sign(ticket: Ticket) -> str:
     """Return a token that is good for `MAX_AGE`: an HMAC of message, person and time."""
-    return signing.TimestampSigner(salt=_SALT, sep="~").sign(f"{ticket.notification_id.hex}-{ticket.user_id}")
+    value = f"{ticket.notification_id.hex}-{ticket.user_id}" + (f"-{ticket.access}" if ticket.access else "")
+    return signing.TimestampSigner(salt=_SALT, sep="~").sign(value)
 
 
 def read(token: str) -> Ticket | None:
     """Return what `token` proves, or None when it is forged or too old."""
     try:
         value = signing.TimestampSigner(salt=_SALT, sep="~").unsign(token, max_age=MAX_AGE)
-        notification_id, _, user_id = value.partition("-")
-        return Ticket(uuid.UUID(notification_id), int(user_id))
+        notification_id, user_id, *access = value.split("-")
+        return Ticket(uuid.UUID(notification_id), int(user_id), "".join(access))
     except (signing.BadSignature, ValueError):
         return None

@@ -118,7 +118,8 @@ def _good_code(method: ContactMethod, now: datetime) -> VerificationCode | None:
     newest = VerificationCode.objects.select_for_update().filter(contact_method=method).order_by("-sent_at").first()
     if newest is None or method.verified_at or newest.tries >= TRIES or newest.sent_at <= now - GOOD_FOR:
         return None
-    return newest
+    ended = method.user.access_ended_at
+    return newest if ended is None or newest.sent_at > ended else None
 
 
 def _digest(method: ContactMethod, code: str) -> str:

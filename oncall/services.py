@@ -9,7 +9,8 @@ from django.db import transaction
 from django.db.models import ProtectedError, Q, QuerySet
 
 from accounts import audit
-from accounts.models import RESPONDERS, Role, Team, User
+from accounts.models import RESPONDERS, Team, User
+from ilert.common.transactions import atomic_verb
 from oncall.models import EscalationPolicy, EscalationRule
 
 DEFAULT_POLICY_NAME = "Default"
@@ -63,10 +64,10 @@ def check_name(name: str, policy: EscalationPolicy | None) -> None:
 
 @transaction.atomic
 def ensure_default_policy() -> EscalationPolicy | None:
-    """Create the policy "Default", which asks the first admin, unless there is any policy already."""
+    """Create the policy "Default", which asks the first admin who can sign in, unless there is any policy already."""
     if EscalationPolicy.objects.exists():
         return None
-    admin = User.objects.filter(role=Role.ADMIN, is_active=True).order_by("pk").first()
+    admin = User.objects.signing_in_admins().order_by("pk").first()
     rule = RuleData(escalation_timeout=DEFAULT_TIMEOUT, user_ids=[admin.pk] if admin else [])
     return create_policy(DEFAULT_POLICY_NAME, [rule])
 
@@ -112,11 +113,16 @@ def update_policy(
         replace_rules(policy, rules)
 
 
+@atomic_verb
 def delete_policy(policy: EscalationPolicy) -> None:
     """Delete a policy. PolicyInUse when alert sources follow it. Escalations that run have their own copy."""
+    # Before the incidents that it is taken from, as whoever assigns it locks it.
+    locked = EscalationPolicy.objects.select_for_update().filter(pk=policy.pk).first()
+    if locked is None:
+        return  # somebody else has just done it
     try:
-        with audit.deleting(policy):
-            policy.delete()
+        with audit.deleting(locked):
+            locked.delete()
     except ProtectedError as error:
         raise PolicyInUse from error
 

@@ -68,7 +68,7 @@ def _find(token: str) -> Found | None:
         return None
     person = User.objects.filter(pk=ticket.user_id, is_active=True).first()
     notification = Notification.objects.filter(pk=ticket.notification_id).first()
-    if person is None or notification is None:
+    if person is None or notification is None or ticket.access != person.access_mark:
         return None
     if notification.member_count:
         return Found(notification, person, None)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from allauth.usersessions.models import UserSession
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.test import Client
@@ -159,28 +160,110 @@ def test_whoever_is_shut_out_is_out_at_once(as_alice: Client, bob: User) -> None
     assert bob.is_active
 
 
+def _out_and_in_again(as_alice: Client, person: User, where: str) -> None:
+    for active in (False, True):
+        if where == "product":
+            as_alice.post(reverse("person-set-active", args=[person.pk]), {"active": "1" if active else "0"})
+            continue
+        entry = {"email": person.email, "role": "member", "time_zone": "UTC", "theme": "dark"}
+        entry |= {"is_active": "on"} if active else {}
+        as_alice.post(reverse("admin:accounts_user_change", args=[person.pk]), entry)
+    person.refresh_from_db()
+    assert person.is_active
+    assert person.access_ended_at
+
+
 @pytest.mark.parametrize("where", ["product", "admin site"])
 def test_sessions_and_keys_do_not_come_back_with_a_person(as_alice: Client, bob: User, where: str) -> None:
     _, key = create_api_key(bob, "CI", NOW)
     bobs, script = Client(), Client(headers={"Authorization": f"Bearer {key}"})
     bobs.force_login(bob)
 
-    def set_active(active: bool) -> None:
-        if where == "product":
-            as_alice.post(reverse("person-set-active", args=[bob.pk]), {"active": "1" if active else "0"})
-            return
-        entry = {"email": bob.email, "role": "member", "time_zone": "UTC", "theme": "dark"}
-        entry |= {"is_active": "on"} if active else {}
-        as_alice.post(reverse("admin:accounts_user_change", args=[bob.pk]), entry)
+    _out_and_in_again(as_alice, bob, where)
 
-    set_active(False)
-    set_active(True)
-
-    bob.refresh_from_db()
-    assert bob.is_active
     assert bobs.get(reverse("people")).status_code == 302
     assert script.get("/api/v1/users/current").status_code == 401
     assert AuditEntry.objects.filter(verb="revoked", object_type="API key").count() == 1
+
+
+def test_who_is_in_already_keeps_everything(as_alice: Client, bob: User) -> None:
+    _, key = create_api_key(bob, "CI", NOW)
+    bobs, script = Client(), Client(headers={"Authorization": f"Bearer {key}"})
+    bobs.force_login(bob)
+    stale = User.objects.get(pk=bob.pk)
+    stale.is_active = False  # as a page that was opened while he was out would have it
+
+    as_alice.post(reverse("person-set-active", args=[bob.pk]), {"active": "1"})
+    services.set_person_active(stale, True)
+
+    assert bobs.get(reverse("people")).status_code == 200
+    assert script.get("/api/v1/users/current").status_code == 200
+    assert not AuditEntry.objects.filter(verb="activated").exists()
+
+
+def test_a_session_that_no_list_knows_of_ends_too(as_alice: Client, bob: User) -> None:
+    bobs = Client()
+    bobs.force_login(bob)
+    UserSession.objects.all().delete()
+
+    _out_and_in_again(as_alice, bob, "product")
+
+    assert bobs.get(reverse("people")).status_code == 302
+    bobs.force_login(bob)
+    assert bobs.get(reverse("people")).status_code == 200
+    assert as_alice.get(reverse("people")).status_code == 200
+
+
+def test_a_session_from_before_the_secret_key_was_replaced_ends_too(
+    as_alice: Client, bob: User, settings: Settings
+) -> None:
+    bobs = Client()
+    bobs.force_login(bob)
+    UserSession.objects.all().delete()
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another one", [settings.SECRET_KEY]
+
+    _out_and_in_again(as_alice, bob, "product")
+
+    assert as_alice.get(reverse("people")).status_code == 200
+    assert bobs.get(reverse("people")).status_code == 302
+
+
+@pytest.mark.parametrize("where", ["product", "admin site"])
+def test_links_do_not_come_back_with_a_person(as_alice: Client, bob: User, eve: User, where: str, mails: None) -> None:
+    Client().post(reverse("account_reset_password"), {"email": bob.email})
+    forgotten = _mailed_path()
+    invited = _path(eve)
+
+    _out_and_in_again(as_alice, bob, where)
+    _out_and_in_again(as_alice, eve, where)
+
+    assert "This link does not work any more" in Client().get(forgotten, follow=True).content.decode()
+    assert Client().post(invited, PASSWORD).status_code == 404
+
+
+def test_links_that_are_sent_after_that_work(as_alice: Client, bob: User, eve: User, mails: None) -> None:
+    _out_and_in_again(as_alice, bob, "product")
+    _out_and_in_again(as_alice, eve, "product")
+
+    Client().post(reverse("account_reset_password"), {"email": bob.email})
+
+    assert Client().get(_mailed_path(), follow=True).context["form"]
+    assert Client().post(_path(eve), PASSWORD).status_code == 302
+
+
+def _mailed_path() -> str:
+    found = re.search(r"https://ilert\.example\.com(/\S+)", str(mail.outbox[-1].body))
+    assert found
+    return found[1]
+
+
+def test_log_has_both_steps_and_nothing_beside(as_alice: Client, bob: User) -> None:
+    _out_and_in_again(as_alice, bob, "admin site")
+
+    entries = AuditEntry.objects.filter(object_type="person", object_id=bob.pk, verb="changed")
+    changes = [entry.after for entry in entries]
+    assert [change["is_active"] for change in changes] == [True, False]
+    assert not any("access_ended_at" in change for change in changes)
 
 
 def test_an_admin_who_cannot_sign_in_is_none_to_count_on(as_alice: Client, alice: User) -> None:
@@ -220,6 +303,31 @@ def test_first_admin_may_be_there_without_a_password(settings: Settings) -> None
 
     boss.refresh_from_db()
     assert (boss.role, boss.name, boss.check_password("a-good-password-1")) == (Role.ADMIN, "Boss", True)
+
+
+@pytest.mark.django_db
+def test_first_admin_who_was_shut_out_comes_back_without_their_keys(settings: Settings) -> None:
+    settings.ILERT_ADMIN_EMAIL, settings.ILERT_ADMIN_PASSWORD = "boss@example.org", "a-good-password-1"
+    boss = User.objects.create_user("boss@example.org", "old-password", is_active=False)
+    _, key = create_api_key(boss, "CI", NOW)
+
+    services.ensure_first_admin()
+
+    assert Client(headers={"Authorization": f"Bearer {key}"}).get("/api/v1/users/current").status_code == 401
+    boss.refresh_from_db()
+    assert boss.is_admin
+    assert boss.access_ended_at
+
+
+@pytest.mark.django_db
+def test_first_admin_who_was_in_all_the_time_keeps_their_keys(settings: Settings) -> None:
+    settings.ILERT_ADMIN_EMAIL, settings.ILERT_ADMIN_PASSWORD = "boss@example.org", "a-good-password-1"
+    boss = User.objects.create_user("boss@example.org", "old-password")
+    _, key = create_api_key(boss, "CI", NOW)
+
+    services.ensure_first_admin()
+
+    assert Client(headers={"Authorization": f"Bearer {key}"}).get("/api/v1/users/current").status_code == 200
 
 
 def test_page_says_what_asks_a_person(as_alice: Client, policy: EscalationPolicy, bob: User) -> None:

@@ -147,6 +147,20 @@ def test_admin_site_has_no_page_of_its_own_for_the_password(as_alice: Client, al
     assert alice.check_password("alice-password")
 
 
+def test_admin_site_leads_to_the_page_for_ones_own_password(as_alice: Client, alice: User) -> None:
+    page = reverse("admin:accounts_user_change", args=[alice.pk])
+    entry = {"email": alice.email, "name": "Alicia", "role": "admin", "time_zone": "UTC", "theme": "dark"}
+
+    form = as_alice.get(page).content.decode()
+    as_alice.post(page, entry | {"is_active": "on", "new_password": "quite-new-secret"})
+
+    assert reverse("account_change_password") in form
+    assert 'name="new_password"' not in form
+    alice.refresh_from_db()
+    assert alice.name == "Alicia"
+    assert alice.check_password("alice-password")
+
+
 def test_admin_site_refuses_weak_passwords_and_logs_new_ones(as_alice: Client, bob: User) -> None:
     page = reverse("admin:accounts_user_change", args=[bob.pk])
     entry = {

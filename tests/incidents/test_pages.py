@@ -1,5 +1,7 @@
 """Incident pages: who may do what, what a GET leaves alone, and what a page costs."""
 
+import logging
+import re
 import uuid
 
 import pytest
@@ -9,17 +11,19 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Role, User
+from accounts.services import set_person_active
 from alertsources.models import AlertSource
 from alertsources.services import create_source
 from ilert.common.clock import database_now
+from ilert.logs import RedactingFormatter
 from incidents import services
 from incidents.engine import delivery, escalation
 from incidents.intake.receive import receive
 from incidents.models import Event, Incident, LogEntry, Status
 from integrations import Payload
 from notifications import tokens
-from notifications.models import Notification
+from notifications.models import Notification, OutboxMail
 from tests.payloads import payload
 
 pytestmark = pytest.mark.django_db
@@ -139,6 +143,37 @@ def test_a_link_of_somebody_who_has_left_does_nothing(incident: Incident) -> Non
     link = sent_link(incident)
     User.objects.update(is_active=False)
     assert Client().post(f"{link}/accept").status_code == 404
+
+
+def out_and_in_again(alice: User, bob: User) -> None:
+    User.objects.filter(pk=bob.pk).update(role=Role.ADMIN)  # as one has to stay
+    for active in (False, True):
+        set_person_active(alice, active)
+
+
+def mailed_link() -> str:
+    escalation.escalate_due(database_now())
+    delivery.deliver_due(clock=database_now)
+    link = re.search(r"http://localhost:8000(/i/\S+)", OutboxMail.objects.get().text)
+    assert link
+    return link[1]
+
+
+def test_a_link_does_not_come_back_with_its_person(incident: Incident, alice: User, bob: User) -> None:
+    link = mailed_link()
+    assert Client().get(link).status_code == 200
+    out_and_in_again(alice, bob)
+    assert Client().get(link).status_code == 404
+    assert Client().post(f"{link}/accept").status_code == 404
+
+
+def test_a_link_that_is_sent_to_whoever_is_back_works(incident: Incident, alice: User, bob: User) -> None:
+    out_and_in_again(alice, bob)
+    link = mailed_link()
+    assert RedactingFormatter("%(message)s").format(logging.makeLogRecord({"msg": link})) == "/i/[removed]"
+    assert Client().post(f"{link}/accept").status_code == 200
+    incident.refresh_from_db()
+    assert incident.responder == alice
 
 
 def test_an_old_link_does_nothing(incident: Incident) -> None:

@@ -1,12 +1,11 @@
 """The database does not check the foreign keys of incidents and events: locks keep them whole."""
 
-import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from alertsources.models import AlertSource
 from alertsources.services import SourceInUse, delete_source
 from ilert.common.clock import database_now
@@ -16,6 +15,7 @@ from incidents.models import Event, Incident
 from integrations import Payload
 from oncall.models import EscalationPolicy
 from oncall.services import create_policy_asking, delete_policy
+from tests.beside import beside
 from tests.payloads import payload
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,30 +24,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def post(source: AlertSource, description: str = "disk full") -> int:
     body = payload("sematext", "alert", description=description)
     return receive("sematext", source.integration_key, "POST", Payload(body)).status
-
-
-def beside(threads: ThreadPoolExecutor, deed: object, *arguments: object) -> "Future[object]":
-    """Start `deed` on a connection of its own, and return when the database holds it, or it is done."""
-    pid: Future[int] = Future()
-
-    def run() -> object:
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_backend_pid()")
-                pid.set_result(cursor.fetchone()[0])
-            return deed(*arguments)  # type: ignore[operator]
-        finally:
-            connection.close()
-
-    future = threads.submit(run)
-    waits = "SELECT cardinality(pg_blocking_pids(%s)) > 0"
-    with connection.cursor() as cursor:
-        held = False
-        while not held and not future.done():
-            cursor.execute(waits, [pid.result(10)])
-            held = cursor.fetchone()[0]
-            threading.Event().wait(0.01)
-    return future
 
 
 def test_a_source_is_not_deleted_under_an_event(source: AlertSource) -> None:
@@ -97,3 +73,29 @@ def test_nobody_is_assigned_a_policy_that_is_being_deleted(source: AlertSource, 
             assigning = beside(threads, lifecycle.assign_policy, incident.pk, night, alice, database_now())
         with pytest.raises(lifecycle.Refused, match="deleted meanwhile"):
             assigning.result(10)
+
+
+def test_a_policy_is_deleted_once(bob: User) -> None:
+    night = create_policy_asking("Night", bob)
+    with ThreadPoolExecutor() as threads:
+        with transaction.atomic():
+            delete_policy(EscalationPolicy.objects.get(pk=night.pk))
+            again = beside(threads, delete_policy, night)
+        again.result(10)
+    assert AuditEntry.objects.filter(verb="deleted", object_name="Night").count() == 1
+
+
+def test_a_policy_is_deleted_beside_whoever_assigns_it_once_more(source: AlertSource, alice: User, bob: User) -> None:
+    """Either locks the policy first: in the other order each would wait for what the other one has."""
+    assert post(source) == 200
+    night = create_policy_asking("Night", bob)
+    incident = Incident.objects.get()
+    lifecycle.assign_policy(incident.pk, night, alice, database_now())
+    with ThreadPoolExecutor() as threads:
+        with transaction.atomic():
+            EscalationPolicy.objects.select_for_update(no_key=True).get(pk=night.pk)
+            deleting = beside(threads, delete_policy, EscalationPolicy.objects.get(pk=night.pk))
+            lifecycle.assign_policy(incident.pk, night, alice, database_now())
+        deleting.result(10)
+    assert Incident.objects.get().escalation_policy_id is None
+    assert not EscalationPolicy.objects.filter(pk=night.pk).exists()

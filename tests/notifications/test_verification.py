@@ -195,6 +195,14 @@ class TestPages:
         method.refresh_from_db()
         assert method.verified_at is None
 
+    def test_a_link_does_not_come_back_with_its_person(self, client: Client, bob: User, method: ContactMethod) -> None:
+        services.send_test(method)
+        link = re.search(r"/contact-methods/confirm/\S+", OutboxMail.objects.get().text)
+        assert link
+        for active in (False, True):
+            people.set_person_active(bob, active)
+        assert client.post(link[0]).status_code == 404
+
 
 class TestAnotherAddress:
     """An admin gives somebody another e-mail address."""

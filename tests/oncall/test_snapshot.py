@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Role, User
 from oncall.models import EscalationPolicy
-from oncall.services import RuleData, Timing, create_policy, snapshot, snapshots
+from oncall.services import RuleData, Timing, create_policy, ensure_default_policy, snapshot, snapshots
 
 
 def test_rules_are_kept_in_order_with_whom_they_ask(alice: User, bob: User, charlie: User) -> None:
@@ -26,6 +26,14 @@ def test_rules_are_kept_in_order_with_whom_they_ask(alice: User, bob: User, char
             {"minutes": 30, "users": []},
         ],
     }
+
+
+@pytest.mark.django_db
+def test_default_policy_asks_an_admin_who_can_sign_in() -> None:
+    User.objects.create_user("typo@example.org", role=Role.ADMIN)  # invited, and never came
+    boss = User.objects.create_user("boss@example.org", "a-good-password-1", role=Role.ADMIN)
+
+    assert snapshot(ensure_default_policy())["rules"] == [{"minutes": 15, "users": [boss.pk]}]
 
 
 @pytest.mark.django_db
