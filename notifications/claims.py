@@ -17,8 +17,8 @@ from notifications.bundles import Lane
 from notifications.models import ContactMethod, Notification
 from notifications.outbox import LEASE, State
 
-# At one time to one provider. On two busy cores a mail takes 0.2 to 0.5 s from its claim to its end: with 8 of them mail
-# fell behind at 40 a second.
+# At one time to one provider. On two busy cores a mail takes 0.2 to 0.5 s from its claim to its end: with 8 of them
+# mail fell behind at 40 a second.
 SLOTS = 16
 
 # A process that freezes in here must not keep what it has locked.
