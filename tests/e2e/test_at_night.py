@@ -1,6 +1,5 @@
 """Three in the morning, a phone in one hand: message, link, accept, detail, escalate, resolve, and back again."""
 
-import json
 import os
 import re
 import time
@@ -8,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.conftest import Installation, installed, sign_in, watch
+from tests.e2e.test_every_page import serious
 from tests.e2e.test_straight_line import create_source, outbox, post, took
 from tests.payloads import payload
 
@@ -81,9 +80,7 @@ def look(page: Page, name: str) -> None:
     for width in (320, PHONE["width"]):
         page.set_viewport_size({"width": width, "height": PHONE["height"]})
         assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} at {width}"
-    found = Axe().run(page).response["violations"]
-    grave = [one for one in found if one["impact"] in ("serious", "critical")]
-    assert grave == [], json.dumps(grave, indent=1)[:3000]
+    assert serious(page) == []
 
 
 def test_the_walk(

@@ -115,8 +115,9 @@ def look_at(context: BrowserContext, url: str, paths: list[str], complaints: lis
     return findings
 
 
-# A button on its way from one theme to the other has colours of neither.
-_SETTLED = """() => Promise.all(
+# A button on its way from one theme to the other has colours of neither, and a message that appears has none yet. What
+# goes away meanwhile ends its animations with an error.
+_SETTLED = """() => Promise.allSettled(
     document.getAnimations().filter(one => one.effect.getComputedTiming().endTime < Infinity).map(one => one.finished)
 )"""
 
