@@ -23,6 +23,7 @@ from incidents.models import Incident
 from integrations import Payload
 from notifications import channels
 from notifications.channels import Channel, Message
+from notifications.claims import SLOTS
 from notifications.models import Notification
 from notifications.services import create_contact_method
 from oncall.services import create_policy_asking
@@ -30,7 +31,8 @@ from oncall.services import create_policy_asking
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PEOPLE = 10
-METHODS = 12
+# More than are claimed at one time, so that a deed can fall between those of one incident.
+METHODS = 2 * SLOTS
 SENDERS = 3
 # The whole of a round's messages takes about as long, so a deed falls anywhere into it.
 ROUND = 0.4
