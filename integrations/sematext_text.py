@@ -135,7 +135,7 @@ def _is_mark(word: str) -> bool:
 def _named(words: list[str]) -> list[str]:
     """Replace values; leave out recovery words, the auxiliary verbs around them, and punctuation."""
     # Most words are letters and digits, which is what would be left of them anyway.
-    cores = [core for word in words if (core := word if word.isalnum() else _core(word) if not _is_mark(word) else "")]
+    cores = [core for word in words if (core := _core(word)) and (word.isalnum() or not _is_mark(word))]
     named: list[str] = []
     at = 0
     while at < len(cores):

@@ -306,10 +306,15 @@ def test_who_was_told_of_the_whole_and_its_parts_hears_once_that_all_is_over(
     assert [one.log_entries.get().incident_id for one in notices] == [whole.pk, first.pk]
 
 
-def test_a_high_part_raises_the_low_one_that_it_is_merged_into(source: AlertSource, alice: User) -> None:
+def low_and_high(source: AlertSource) -> tuple[Incident, Incident, datetime]:
+    """Report two problems: one of low priority that has asked its level and rests, and one of high; and say when."""
     low, high = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
     Incident.objects.filter(pk=low.pk).update(priority=Priority.LOW)
-    now = step(low)
+    return low, high, step(low)
+
+
+def test_a_high_part_raises_the_low_one_that_it_is_merged_into(source: AlertSource, alice: User) -> None:
+    low, high, now = low_and_high(source)
     assert Incident.objects.get(pk=low.pk).next_escalation_at is None
     lifecycle.merge(high.pk, low.pk, alice, now)
     step(low)
@@ -319,9 +324,7 @@ def test_a_high_part_raises_the_low_one_that_it_is_merged_into(source: AlertSour
 
 
 def test_what_somebody_is_on_raises_nothing_when_it_is_merged(source: AlertSource, alice: User) -> None:
-    low, high = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
-    Incident.objects.filter(pk=low.pk).update(priority=Priority.LOW)
-    now = step(low)
+    low, high, now = low_and_high(source)
     services.accept(high.pk, alice, now)
     lifecycle.merge(high.pk, low.pk, alice, now)
     step(low)
@@ -333,9 +336,7 @@ def test_what_would_have_asked_again_raises_the_low_one_that_nobody_has(
 ) -> None:
     """Its accept time-out ends with the merge, and one that rests has none to take its place."""
     EscalationPolicy.objects.update(accept_timeout_minutes=30)
-    low, high = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
-    Incident.objects.filter(pk=low.pk).update(priority=Priority.LOW)
-    now = step(low)
+    low, high, now = low_and_high(source)
     services.accept(high.pk, bob, now)
     lifecycle.merge(high.pk, low.pk, alice, now)
     step(low)
@@ -347,9 +348,7 @@ def test_what_would_have_asked_again_raises_no_low_one_that_somebody_has(
     source: AlertSource, policy: EscalationPolicy, alice: User, bob: User
 ) -> None:
     EscalationPolicy.objects.update(accept_timeout_minutes=30)
-    low, high = alert(source, "disk of web-1 full"), alert(source, "disk of web-2 full")
-    Incident.objects.filter(pk=low.pk).update(priority=Priority.LOW)
-    now = step(low)
+    low, high, now = low_and_high(source)
     services.accept_all([low.pk, high.pk], bob, now)
     lifecycle.merge(high.pk, low.pk, alice, now)
     low.refresh_from_db()

@@ -100,7 +100,7 @@ SELECT concat_ws(', ',
      FROM notifications_attempt WHERE notification_id IN (n.id, n.carrier_id)))
 FROM notifications_notification n
 JOIN incidents_logentry l ON l.notification_id = n.id AND l.incident_id = %(incident)s
-JOIN accounts_user u ON u.id = n.user_id AND u.email = 'p' || %(person)s || '@sink.test'
+JOIN accounts_user u ON u.id = n.user_id AND u.email = %(email)s
 LEFT JOIN notifications_notification c ON c.id = n.carrier_id
 WHERE n.channel = %(channel)s ORDER BY n.created_at
 """
@@ -109,7 +109,7 @@ WHERE n.channel = %(channel)s ORDER BY n.created_at
 def story(database: str, due: Due) -> str:
     """Return what the product knows of the messages of a step, for whoever has to find out why it was late."""
     with psycopg.connect(database) as connection:
-        rows = connection.execute(_STORY, vars(due)).fetchall()
+        rows = connection.execute(_STORY, vars(due) | {"email": world.email_address(due.person)}).fetchall()
     return "; ".join(told for (told,) in rows) or "never planned"
 
 
