@@ -5,6 +5,7 @@ With nothing set the product runs on its own PostgreSQL and Valkey below `ILERT_
 
 import ipaddress
 import os
+import sys
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -222,6 +223,8 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_TIME_LIMIT = 12
+# Connections to the database stay (see `ilert.celery`); a new one for each task cost more than the task.
+CELERY_DB_REUSE_MAX = sys.maxsize
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "ilert"

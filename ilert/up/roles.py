@@ -124,10 +124,6 @@ def web(listener: socket.socket, ready: int, application: str = "ilert.asgi:appl
 def worker(listener: socket.socket, ready: int) -> int:
     """A Celery worker with its pool. The children of the pool die with it, as it dies with the parent."""
     listener.close()
-    # One thread at a time needs the database: a connection that stays, and that a restart of the server costs one task
-    # and not the seconds that a pool takes to notice.
-    database = settings.DATABASES["default"]
-    database["OPTIONS"].pop("pool", None)
     # It warns root at length; messages are JSON here, and who starts this knows who they are.
     warnings.simplefilter("ignore", SecurityWarning)
     process.name_process("ilert-worker")

@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 from celery import bootsteps, signals
-from django.db import connection
+from django.db import close_old_connections
 
 from incidents.watch.models import Role
 from incidents.watch.pulses import INTERVAL, Beat, steady
@@ -53,10 +53,8 @@ class PulseStep(bootsteps.StartStopStep):  # type: ignore[misc]
 
 def pulse(pid: int, born: float, did: str) -> None:
     """Runs in a process of the pool, and speaks for the worker."""
-    try:
-        _beats.setdefault(pid, Beat(Role.WORKER, pid, born)).write(did)
-    finally:
-        connection.close()
+    close_old_connections()
+    _beats.setdefault(pid, Beat(Role.WORKER, pid, born)).write(did)
 
 
 @signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
