@@ -188,6 +188,9 @@ class Notification(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     due_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
+    session = models.PositiveIntegerField(
+        null=True, help_text="The sender's session with the database. Once it is gone, the sender is dead."
+    )
     first_attempt_at = models.DateTimeField(null=True)
     # When the person's next contact method was called in, as this message had not got through.
     passed_on_at = models.DateTimeField(null=True)

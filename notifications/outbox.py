@@ -90,7 +90,15 @@ def insert(notifications: list[Notification]) -> None:
     bulk.insert(notifications)
 
 
-_OLDEST_DUE = """
+# Whoever is killed loses the session at once: nobody has to wait for the lease. One that was cut by a restart of the
+# server is given a moment to say what came of what it has just sent.
+GRACE = timedelta(seconds=1)
+ORPHANED = f"""
+    state = 'sending' AND carrier_id IS NULL AND session IS NOT NULL
+    AND lease_until > %(now)s AND lease_until <= %(now)s + interval '{(LEASE - GRACE).total_seconds()} s'
+    AND NOT EXISTS (SELECT FROM pg_stat_get_activity(session))
+"""
+_OLDEST_DUE = f"""
 SELECT min(moment) FROM (
     SELECT due.moment FROM notifications_provider p
     CROSS JOIN LATERAL (
@@ -102,8 +110,10 @@ SELECT min(moment) FROM (
     SELECT min(n.first_attempt_at) + make_interval(secs => %(seconds)s) FROM notifications_notification n
     WHERE n.state IN ('planned', 'sending') AND n.passed_on_at IS NULL AND n.carrier_id IS NULL
       AND n.first_attempt_at <= %(now)s - make_interval(secs => %(seconds)s)
+    UNION ALL
+    SELECT min(lease_until) - interval '{LEASE.total_seconds()} s' FROM notifications_notification WHERE {ORPHANED}
 ) waits
-"""
+"""  # noqa: S608  # nosec B608: constants of this module
 
 
 def oldest_due_at(now: datetime) -> datetime | None:

@@ -109,7 +109,8 @@ class _Shift:
 
 
 def _help_who_waits(now: datetime) -> None:
-    """Call in the next contact method of people whose message does not get through."""
+    """Take over from senders that have died; call in the next contact method where a message does not get through."""
+    claims.release_orphans(now)
     stuck = outbox.struggling(now)
     if breaker.is_any_open():
         stuck += breaker.waiting(now)

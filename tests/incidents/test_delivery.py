@@ -1,9 +1,12 @@
 """Messages on their way: leases, repeats, failures, and the last look at the incident."""
 
+import contextlib
 import math
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
+import psycopg
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -75,6 +78,64 @@ def test_who_lost_the_lease_changes_nothing_any_more(notification) -> None:
     assert reload(notification).state == State.SENDING
     outcomes.finish([outcomes.Result(current, now, now, "taken")])
     assert (reload(notification).state, reload(notification).answer) == (State.ACCEPTED, "taken")
+
+
+@contextlib.contextmanager
+def another_session() -> Iterator[psycopg.Connection]:
+    """A session with the database, as another process has one."""
+    ours = connection.connection.info
+    with psycopg.connect(ours.dsn, password=ours.password, autocommit=True) as session:
+        yield session
+
+
+def gone_within(seconds: float, pid: int) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with connection.cursor() as cursor:
+            # Within a transaction the server answers from what it has seen once.
+            cursor.execute("SELECT pg_stat_clear_snapshot(), count(pid) FROM pg_stat_get_activity(%s)", [pid])
+            if cursor.fetchone()[1] == 0:
+                return True
+    return False
+
+
+def test_what_a_dead_sender_had_in_hand_is_taken_over_at_once(notification) -> None:
+    now = database_now()
+    (claimed,) = claims.claim(now, 10).notifications
+    later = now + timedelta(seconds=3)
+    with another_session() as session:
+        pid = session.info.backend_pid
+        Notification.objects.update(session=pid)
+        assert outbox.oldest_due_at(later) is None
+        assert claims.release_orphans(later) == 0
+    assert gone_within(10, pid)
+    assert outbox.oldest_due_at(later) == now
+    assert claims.release_orphans(later) == 1
+    (again,) = claims.claim(later, 10).notifications
+    assert (again.pk, again.attempt_count) == (claimed.pk, 2)
+
+
+def test_a_sender_without_a_session_may_still_be_about_to_say_what_came_of_it(notification) -> None:
+    now = database_now()
+    claims.claim(now, 10)
+    Notification.objects.update(session=4_000_000)
+    assert claims.release_orphans(now + timedelta(seconds=0.9)) == 0
+    assert claims.release_orphans(now + timedelta(seconds=1.1)) == 1
+
+
+def test_a_claim_says_whose_session_it_is(notification) -> None:
+    claims.claim(database_now(), 10)
+    assert reload(notification).session == connection.connection.info.backend_pid
+
+
+def test_behind_a_pooler_only_the_lease_counts(notification, monkeypatch) -> None:
+    now = database_now()
+    # A pooler makes up a number of its own.
+    monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", property(lambda info: 4_000_000))
+    claims.claim(now, 10)
+    assert reload(notification).session is None
+    assert claims.release_orphans(now + timedelta(seconds=14)) == 0
+    assert claims.claim(now + outbox.LEASE, 10).notifications
 
 
 def test_a_temporary_error_is_tried_again_with_the_same_id(notification, recorder: Recorder) -> None:
