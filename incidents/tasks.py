@@ -1,30 +1,32 @@
 """What the Celery workers do when the bell rings. Thin: the engine does the work, the rows say what is due."""
 
 from time import monotonic
+from typing import Any
 
-from celery import Task, shared_task
+from celery import shared_task, signals
 
 from ilert.common.clock import database_now
 from incidents import services
-from incidents.engine import delivery, escalation
+from incidents.engine import escalation
+from incidents.engine.dispatcher import dispatcher
 from incidents.intake import again
 from notifications import outbox
 
-# As many workers as may send at once for one ring; the others stay free for what comes next.
+# As many workers as are called for many steps; the others stay free for what comes next.
 HELPERS = 3
 EXPIRES = 5
 
 
 @shared_task(name="incidents.work_due")
 def work_due() -> None:
-    """Let what is stale end, take the due steps, call workers to send the due messages, try again what has failed."""
+    """Let what is stale end, take the due steps, have the due messages sent, try again what has failed."""
     services.resolve_stale(database_now())
     if escalation.escalate_batch(database_now()) == escalation.BATCH:
         # There is more than this one can do in time: every process of the pool takes its share.
-        _call(take_steps)
+        _call_helpers()
         take_steps()
     if outbox.oldest_due_at(database_now()):
-        _call(deliver_due)
+        dispatcher().ask()
     again.retry_failed(database_now())
     # The rest of what is stale comes last: nobody waits for it.
     end = monotonic() + escalation.BUDGET.total_seconds()
@@ -38,13 +40,12 @@ def take_steps() -> None:
     escalation.escalate_due(database_now())
 
 
-@shared_task(name="incidents.deliver_due")
-def deliver_due() -> None:
-    """Send what is due, beside others who do the same."""
-    delivery.deliver_due()
+@signals.worker_process_shutdown.connect
+def _let_messages_end(**_: Any) -> None:
+    dispatcher().close()
 
 
-def _call(task: Task) -> None:
+def _call_helpers() -> None:
     for _ in range(HELPERS):
         # While there is work every ring calls again; old calls must not pile up.
-        task.apply_async(expires=EXPIRES)
+        take_steps.apply_async(expires=EXPIRES)

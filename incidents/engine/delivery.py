@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic, sleep
@@ -14,15 +14,16 @@ from incidents.engine.senders import WIDTH, senders
 from notifications import breaker, claims, outbox, outcomes
 from notifications.channels import DeliveryError, Message, TemporaryError
 from notifications.models import Notification
+from notifications.outbox import LEASE
 
 logger = logging.getLogger(__name__)
 
-# A send takes 8 s at most and a task 12 s: whoever starts no message after 3 s ends in time.
-BUDGET = 3.0
 # A message whose incident was looked at longer ago than this is looked at again.
 LOOK_AGE = 0.8
 # How often others' messages are looked for while some are on their way.
 POLL = 0.1
+# What comes of messages that end within this time is written down together.
+TOGETHER = 0.03
 # Whoever finds somebody else claiming looks again so often: what has just fallen due may have been overlooked there.
 TURNS = 5
 TURN_WAIT = 0.03
@@ -43,14 +44,12 @@ class Outgoing:
 Flying = dict["Future[outcomes.Result | None]", Outgoing]
 
 
-def within(seconds: float) -> Callable[[], bool]:
-    """Return a function that says whether the time is not up yet."""
-    end = monotonic() + seconds
-    return lambda: monotonic() < end
+def always() -> bool:
+    return True
 
 
 def deliver_due(
-    going: Callable[[], bool] | None = None,
+    going: Callable[[], bool] = always,
     pool: Executor | None = None,
     clock: Callable[[], datetime] = database_now,
 ) -> int:
@@ -58,54 +57,70 @@ def deliver_due(
 
     Returns how many were started. Any number of processes may do this at once.
     """
-    going, shift = going or within(BUDGET), _Shift(pool or senders(), clock)
-    turns = TURNS
-    while True:
-        claim = shift.take_on() if shift.has_room and going() else claims.Claim([])
-        moved = claim.moved or bool(claim.notifications)
-        if shift.flying or moved:
-            shift.bring_home(timeout=0 if moved else POLL)
-        elif claim.is_busy and turns:
-            turns -= 1
-            sleep(TURN_WAIT)
-        else:
-            return shift.started
+    shift = Shift(pool or senders(), clock)
+    shift.work(going)
+    return shift.started
 
 
 @dataclass
-class _Shift:
-    """What a process has on its way to providers."""
+class Shift:
+    """What a process has on its way to providers. Whatever interrupts its work, it can be gone on with."""
 
     pool: Executor
     clock: Callable[[], datetime]
     flying: Flying = field(default_factory=dict)
     started: int = 0
     _helped_at: datetime | None = None
+    _look_at: float = 0.0
 
     @property
-    def has_room(self) -> bool:
-        return len(self.flying) < WIDTH
+    def holds_leases(self) -> bool:
+        """Whether something is on its way that is not another's yet."""
+        return any(monotonic() - one.looked < LEASE.total_seconds() for one in self.flying.values())
 
-    def take_on(self) -> claims.Claim:
+    def work(self, going: Callable[[], bool]) -> None:
+        """Send until nothing is due, or `going` says no, and nothing is on its way any more."""
+        turns = TURNS
+        while True:
+            claim = self._take_on() if going() and self._may_look() else claims.Claim([])
+            if self.flying:
+                self._bring_home()
+            elif claim.is_busy and turns:
+                turns -= 1
+                sleep(TURN_WAIT)
+            elif not (claim.moved or claim.notifications):
+                return
+
+    def _may_look(self) -> bool:
+        """Whether to claim now: not when there is no room, and not all the time while messages are on their way."""
+        return not self.flying or (len(self.flying) < WIDTH and monotonic() >= self._look_at)
+
+    def _take_on(self) -> claims.Claim:
         """Claim messages, and hand those that are still wanted to senders."""
         now = self.clock()
         if self._helped_at is None or now - self._helped_at > HELP_EVERY:
             self._helped_at = now
             _help_who_waits(now)
-        claim = claims.claim(now, WIDTH - len(self.flying))
+        room = WIDTH - len(self.flying)
+        claim = claims.claim(now, room)
         if claim.notifications:
             wanted, looked = composition.compose(claim.notifications, now)
             for notification, message in wanted:
                 one = Outgoing(notification, message, now, looked)
                 self.flying[self.pool.submit(_send, one)] = one
             self.started += len(wanted)
+        there_may_be_more = claim.moved or len(claim.notifications) == room
+        self._look_at = monotonic() + (0 if there_may_be_more else POLL)
         return claim
 
-    def bring_home(self, timeout: float) -> None:
-        """Write down what came of those that have ended; wait for the first of them for `timeout` seconds."""
-        done, _ = wait(self.flying, timeout=timeout, return_when=FIRST_COMPLETED)
-        if done:
-            _finish([(self.flying.pop(future), future.result()) for future in done], self.clock())
+    def _bring_home(self) -> None:
+        """Write down what came of those that have ended; wait a moment for the first of them."""
+        if wait(self.flying, timeout=POLL, return_when=FIRST_COMPLETED).done:
+            done = wait(self.flying, timeout=TOGETHER, return_when=ALL_COMPLETED).done
+            _finish([(self.flying[future], future.result()) for future in done], self.clock())
+            # Only now: what could not be written down is still to be written down.
+            for future in done:
+                del self.flying[future]
 
 
 def _help_who_waits(now: datetime) -> None:

@@ -9,8 +9,9 @@ from django.db import Error, connection
 
 from ilert.common.clock import database_now
 from incidents import retention, search, services
-from incidents.engine import delivery, escalation
+from incidents.engine import escalation
 from incidents.engine.bell import Bell
+from incidents.engine.dispatcher import Dispatcher
 from incidents.engine.hand import Hand
 from incidents.intake import again
 from incidents.watch.guard import Guard
@@ -37,7 +38,7 @@ class Ticker:
     def __init__(self, bell: Bell) -> None:
         self._bell = bell
         self._engine = Hand("engine in the ticker", take_late_steps)
-        self._delivery = Hand("delivery in the ticker", self._deliver)
+        self._dispatcher = Dispatcher()
         self._retries = Hand("failed events in the ticker", lambda: again.retry_failed(database_now()))
         self._search = Hand("search", search.add_new)
         self._housekeeping = Hand("housekeeping", self._keep_house)
@@ -71,7 +72,7 @@ class Ticker:
         self._retries.close()
         self._search.close()
         self._housekeeping.close()
-        self._delivery.close()
+        self._dispatcher.close()
 
     def stop(self) -> None:
         self._stop.set()
@@ -105,10 +106,7 @@ class Ticker:
 
     def _work(self) -> None:
         self._engine.ask()
-        self._delivery.ask()
-
-    def _deliver(self) -> None:
-        delivery.deliver_due(lambda: not self._stop.is_set())
+        self._dispatcher.ask()
 
 
 def take_late_steps() -> None:
