@@ -1,6 +1,6 @@
 # Every target sets up what it needs first; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up test check e2e faults reliability model bench bench-pages bench-live lock
+.PHONY: help up test check e2e faults reliability model bench bench-pages bench-live bench-engine lock
 
 PYTHON_BIN := .venv/bin/python
 # Throwaway PostgreSQL and Valkey, unless DATABASE_URL and REDIS_URL point at real ones.
@@ -9,7 +9,7 @@ ON_ENGINES := $(PYTHON_BIN) -m ilert.embedded run --
 ARGS ?=
 
 help: ## List the targets
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 up: ## Run everything here; prints the address, Ctrl-C stops it (PORT=8001 make up for another port)
 	@bin/setup runtime && exec $(PYTHON_BIN) manage.py up
@@ -37,6 +37,9 @@ bench-pages: ## Measure lists, searches and details (ARGS="--incidents 1000000 -
 
 bench-live: ## How soon 200 open lists show what comes at 50/s, and what that costs
 	@bin/setup dev && exec $(PYTHON_BIN) -m benchmarks.open_pages $(ARGS)
+
+bench-engine: ## Take 10 000 steps that fall due in the same second, with a million incidents stored
+	@bin/setup dev && exec $(PYTHON_BIN) -m benchmarks.engine $(ARGS)
 
 model: ## The product against its model and the API against its document, at length (MODEL_EXAMPLES, SCHEMA_EXAMPLES)
 	@bin/setup dev && exec $(ON_ENGINES) .venv/bin/pytest tests/model tests/rest/test_schema.py -m model $(ARGS)

@@ -1,162 +1,99 @@
-"""How long many steps that fall due in the same second take, with a real ticker and real workers.
+"""How the engine fares in an old installation: python -m benchmarks.engine [--incidents N --events M --open K].
 
-    python -m benchmarks.engine [--due 10000] [--within 1] [--processes 4]
-
-Runs on the database of DATABASE_URL, which `manage.py seed_incidents` has filled; nobody real is told anything.
+Fills a PostgreSQL of its own; then a ticker and a worker rest, and take 1 000 and 10 000 steps that fall due at once.
+Writes engine.json. `benchmarks.due` is what measures.
 """
 
+from __future__ import annotations
+
 import argparse
-import os
-import signal
+import json
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
-from datetime import datetime, timedelta
+from collections.abc import Sequence
 from pathlib import Path
 
-import django
+from benchmarks.stage import ROOT, Stage, stage
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ilert.settings")
-django.setup()
-
-from django.db import connection  # noqa: E402
-
-from ilert.common import arrays, bulk  # noqa: E402
-from ilert.common.clock import database_now  # noqa: E402
-from ilert.common.statement import Statement  # noqa: E402
-from incidents.models import TIMELINE_SEQUENCE, Incident, LogEntry, Status  # noqa: E402
-from incidents.timeline import Kind  # noqa: E402
-
-_MAKE_DUE = Statement(
-    "bench_make_due",
-    "UPDATE incidents_incident AS incident SET next_escalation_at = due.at FROM unnest($1, $2) AS due (id, at) "
-    "WHERE incident.id = due.id",
-)
-_LEAD = timedelta(seconds=4)
-_LIMIT = 120.0
+Figures = dict[str, float]
+# What is asked of the engine, in seconds; resting, in cores.
+CLAIMED, HANDED, TIMES_TEN, IDLE, AUDIT = 1.0, 2.0, 12.0, 0.02, 0.2
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--due", type=int, default=10_000)
-    parser.add_argument("--within", type=float, default=1.0, help="seconds in which they fall due, 0: in one moment")
-    parser.add_argument("--processes", type=int, default=4, help="of the worker's pool")
-    parser.add_argument("--idle", type=int, default=0, help="instead: measure that many seconds without work")
-    arguments = parser.parse_args()
-    with ExitStack() as stack:
-        running = _start(stack, arguments.processes)
-        time.sleep(6)
-        if arguments.idle:
-            return _idle(running, arguments.idle)
-        return _storm(arguments.due, timedelta(seconds=arguments.within))
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
+    parser.add_argument("--incidents", type=int, default=1_000_000)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--open", type=int, default=150_000, help="how many of the incidents are open")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("var/engine.json"))
+    options = parser.parse_args(arguments)
+    with stage() as on:
+        started = time.monotonic()
+        sizes = [f"--{name}={getattr(options, name)}" for name in ("incidents", "events", "open")]
+        _run(on, "manage.py", "seed_incidents", "--beside-real-data", *sizes)
+        print(f"filled in {time.monotonic() - started:.0f} s")
+        figures, settings = _measure(on, options.rounds), on.settings()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(figures | {"postgres": settings}, indent=1))
+    lines = _judge(figures)
+    print("\n".join(["| what | figure | limit | |", "|---|---:|---:|---|", *[line for line, _ in lines]]))
+    return 0 if all(good for _, good in lines) else 1
 
 
-def _start(stack: ExitStack, processes: int) -> dict[str, subprocess.Popen[bytes]]:
-    worker = ["-m", "celery", "-A", "ilert.celery", "worker", "-c", str(processes), "--without-gossip"]
-    commands = {"ticker": ["manage.py", "ticker"], "worker": [*worker, "--without-mingle", "--without-heartbeat"]}
-    running = {}
-    for name, command in commands.items():
-        process = subprocess.Popen([sys.executable, *command], stdout=sys.stderr, start_new_session=True)
-        stack.callback(os.killpg, process.pid, signal.SIGKILL)
-        running[name] = process
-    return running
+def _measure(on: Stage, rounds: int) -> dict[str, list[Figures]]:
+    tasks = {
+        "idle": ["idle", "20"],
+        "audit": ["audit", "20"],
+        "1000 at once": ["due", "1000", "0"],
+        "10000 at once": ["due", "10000", "0"],
+        "10000 in a second": ["due", "10000", "1"],
+    }
+    figures: dict[str, list[Figures]] = {name: [] for name in tasks}
+    for _ in range(rounds):
+        for name, arguments in tasks.items():
+            figures[name].append(json.loads(_run(on, "-m", "benchmarks.due", *arguments).splitlines()[-1]))
+            print(f"{name}: {figures[name][-1]}", flush=True)
+    return figures
 
 
-def _storm(count: int, spread: timedelta) -> int:
-    after = _last_entry()
-    due = _make_due(count, spread)
-    first, last = min(due.values()), max(due.values())
-    time.sleep(max(0.0, (first - database_now()).total_seconds() - 0.1))
-    # When a batch began, which is what its rows say, and when they were there for the senders.
-    there: dict[datetime, datetime] = {}
-    while True:
-        now, batches, left = _look(after, first, last)
-        there |= {began: there.get(began, now) for began in batches}
-        if not left or (now - last).total_seconds() > _LIMIT:
-            break
-        # Looking costs milliseconds: more often, and what looks takes a quarter of a core from what it looks at.
-        time.sleep(0.05)
-    began = _began(after)
-    claimed = [(began[pk] - at).total_seconds() for pk, at in due.items() if pk in began]
-    handed = [(there[began[pk]] - at).total_seconds() for pk, at in due.items() if pk in began]
-    print(f"{count} steps due within {spread.total_seconds():g} s, {Incident.objects.count()} incidents stored")
-    took = (max(there.values()) - first).total_seconds()
-    print(f"  taken {len(began)}, the last of them {took:.2f} s after the first was due")
-    print(f"  claimed after its due time: {_shares(claimed)}")
-    print(f"  rows for the senders after its due time: {_shares(handed)}")
-    return 0
+def _judge(figures: dict[str, list[Figures]]) -> list[tuple[str, bool]]:
+    """Return a line of the table for each figure, the median of its rounds, and whether it is good enough."""
 
+    def median(task: str, name: str) -> float:
+        values = sorted(round_[name] for round_ in figures[task])
+        return values[len(values) // 2]
 
-def _shares(lateness: list[float]) -> str:
-    ordered = sorted(lateness)
-    return ", ".join(
-        f"{name} {ordered[min(len(ordered) - 1, int(len(ordered) * share))]:.2f} s"
-        for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
+    second, thousand = "10000 in a second", median("1000 at once", "took")
+    missing = sum(
+        int(task.split()[0]) - round_["taken"]
+        for task in figures
+        if "taken" in figures[task][0]
+        for round_ in figures[task]
     )
+    rows = [
+        ("steps that were not taken", missing, 0),
+        ("ticker at rest, of a core", median("idle", "ticker"), IDLE),
+        ("worker at rest with its pool, of a core", median("idle", "worker"), IDLE),
+        ("auditor p99 [s]", median("audit", "audit p99"), AUDIT),
+        (f"{second}: claimed p99 [s]", median(second, "claimed p99"), CLAIMED),
+        (f"{second}: handed to senders max [s]", median(second, "handed max"), HANDED),
+        ("1000 at once, all taken after [s]", thousand, HANDED),
+        ("10000 at once, times as long as 1000", median("10000 at once", "took") / thousand, TIMES_TEN),
+    ]
+    return [
+        (f"| {name} | {figure:.3g} | {limit:g} | {'ok' if figure <= limit else 'OVER'} |", figure <= limit)
+        for name, figure, limit in rows
+    ]
 
 
-def _make_due(count: int, spread: timedelta) -> dict[int, datetime]:
-    """Let steps fall due one after the other within `spread`. Returns when each incident's is."""
-    begin = database_now() + _LEAD + timedelta(seconds=count / 5000)
-    waiting = Incident.objects.filter(status=Status.PENDING, next_escalation_at__gt=begin + timedelta(hours=1))
-    chosen = list(waiting.order_by("-pk").values_list("pk", flat=True)[:count])
-    if len(chosen) < count:
-        raise SystemExit(f"Only {len(chosen)} pending incidents are left: seed more with --open.")
-    due = {pk: begin + spread * (place / count) for place, pk in enumerate(chosen)}
-    bulk.execute(_MAKE_DUE, arrays.integers(list(due)), arrays.times(list(due.values())))
-    return due
-
-
-def _last_entry() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval(%s)", [TIMELINE_SEQUENCE])
-        return int(cursor.fetchone()[0])
-
-
-def _look(after: int, first: datetime, last: datetime) -> tuple[datetime, list[datetime], int]:
-    """Return the time, when each batch began whose rows are there, and how many steps are still due."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT (SELECT count(*) FROM incidents_incident WHERE next_escalation_at BETWEEN %s AND %s), "
-            "(SELECT array_agg(DISTINCT created_at) FROM incidents_logentry WHERE id > %s AND kind = %s), "
-            "clock_timestamp()",
-            [first, last, after, Kind.NOTIFIED],
-        )
-        left, batches, now = cursor.fetchone()
-    return now, batches or [], left
-
-
-def _began(after: int) -> dict[int, datetime]:
-    entries = LogEntry.objects.filter(pk__gt=after, kind=Kind.NOTIFIED)
-    return dict(entries.order_by("-pk").values_list("incident_id", "created_at"))
-
-
-def _idle(running: dict[str, subprocess.Popen[bytes]], seconds: int) -> int:
-    before = {name: _cpu(process.pid) for name, process in running.items()}
-    time.sleep(seconds)
-    print(f"{Incident.objects.count()} incidents stored, nothing due, share of a core in {seconds} s:")
-    for name, process in running.items():
-        print(f"  {name}: {(_cpu(process.pid) - before[name]) / seconds:.2%}")
-    return 0
-
-
-def _cpu(session: int) -> float:
-    """Seconds of processor time of all processes of a session."""
-    total = 0
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        fields = _stat(entry)
-        if fields and int(fields[3]) == session:
-            total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
-
-
-def _stat(entry: Path) -> list[str]:
-    try:
-        return entry.read_text().rpartition(")")[2].split()
-    except OSError:
-        return []  # it has just ended
+def _run(on: Stage, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=on.env, stdout=subprocess.PIPE, check=True, text=True
+    )
+    return done.stdout
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

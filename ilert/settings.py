@@ -185,6 +185,12 @@ DATABASE["OPTIONS"] |= {
         "reconnect_timeout": 1,
     },
     "connect_timeout": 3,
+    # A network that drops connections without a word is noticed before the next message falls due; sockets of this host
+    # know nothing of it.
+    "keepalives_idle": 20,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 10_000,
     "options": "-c statement_timeout=20s -c lock_timeout=4s -c idle_in_transaction_session_timeout=20s",
 }
 # A connection that a restart of the server has cut is noticed before it is used, not by the next event.

@@ -5,15 +5,17 @@ and how many messages may go to one contact method, is decided by one process at
 load most of a machine's processes did that, and each found but a message or two when it came to it.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection, transaction
 
 from notifications import breaker, bundles, pace
 from notifications.bundles import Lane
 from notifications.models import ContactMethod, Notification
-from notifications.outbox import LEASE, ORPHANED, State
+from notifications.outbox import GRACE, LEASE, ORPHANED, State
 
 # At one time to one provider. On two busy cores a mail takes 0.2 to 0.5 s from its claim to its end: with 8 of them
 # mail fell behind at 40 a second.
@@ -38,15 +40,20 @@ WHERE p.open_until IS NULL OR p.name = ANY(%(probes)s)
 ORDER BY n.due_at LIMIT %(room)s
 """
 # Behind a pooler another session may write this than was connected to: then nobody can tell, and only the lease counts.
-_START = """
+_SESSION = "CASE WHEN pg_backend_pid() = %(session)s THEN %(session)s END"
+_START = f"""
 UPDATE notifications_notification SET
     state = 'sending', lease_until = %(lease)s, due_at = %(lease)s, attempt_count = attempt_count + 1,
-    first_attempt_at = coalesce(first_attempt_at, %(now)s),
-    session = CASE WHEN pg_backend_pid() = %(session)s THEN %(session)s END
+    first_attempt_at = coalesce(first_attempt_at, %(now)s), session = {_SESSION}
 WHERE id = ANY(%(ids)s)
-"""
-_RELEASE = f"""
-UPDATE notifications_notification SET lease_until = %(now)s, due_at = %(now)s
+"""  # noqa: S608  # nosec B608: constants of this module
+_KEEP = f"""
+UPDATE notifications_notification n SET lease_until = held.lease, due_at = held.lease, session = {_SESSION}
+FROM unnest(%(ids)s::uuid[], %(attempts)s::int[], %(leases)s::timestamptz[]) AS held(id, attempt, lease)
+WHERE n.id = held.id AND n.state = 'sending' AND n.attempt_count = held.attempt
+"""  # noqa: S608  # nosec B608: constants of this module
+_END_LEASES = f"""
+UPDATE notifications_notification SET lease_until = %(end)s, due_at = %(end)s
 WHERE id IN (SELECT id FROM notifications_notification WHERE {ORPHANED} FOR UPDATE SKIP LOCKED)
 """  # noqa: S608  # nosec B608: constants of the outbox
 _TURN = "SELECT pg_try_advisory_xact_lock(hashtext('notifications.claim'))"
@@ -107,11 +114,22 @@ def _is_crowded(lately: pace.Lately, now: datetime) -> bool:
     return not (pace.one_by_one(lately) or is_alone_and_due)
 
 
-def release_orphans(now: datetime) -> int:
-    """Let the messages of senders that have died be claimed by others. Returns how many."""
+def end_orphans_leases(now: datetime) -> int:
+    """Let the leases of senders that have died run out in a moment. Returns how many."""
     with connection.cursor() as cursor:
-        cursor.execute(_RELEASE, {"now": now})
+        cursor.execute(_END_LEASES, {"now": now, "end": now + GRACE})
         return int(cursor.rowcount)
+
+
+def keep(held: Collection[Notification]) -> None:
+    """Say that this process lives and still sends these, after it has lost its session with the database."""
+    values: dict[str, Any] = {
+        "ids": [row.pk for row in held],
+        "attempts": [row.attempt_count for row in held],
+        "leases": [row.lease_until for row in held],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP, values | {"session": connection.connection.info.backend_pid})
 
 
 def _start(claimed: list[Notification], now: datetime) -> None:

@@ -15,7 +15,7 @@ from ilert.common import bulk
 from notifications.models import ContactMethod, Notification, Provider
 
 State = Notification.State
-# A send takes 8 s at most and a task 12 s, so whoever holds a lease for longer is dead.
+# A send takes 8 s at most, and none begins in the last of these: whoever holds a lease for longer is dead.
 LEASE = timedelta(seconds=15)
 # The next method starts within 15 s of when a message was due. One that failed at once has had another try by then.
 PASS_ON_AFTER = timedelta(seconds=6)
@@ -90,14 +90,14 @@ def insert(notifications: list[Notification]) -> None:
     bulk.insert(notifications)
 
 
-# Whoever is killed loses the session at once: nobody has to wait for the lease. One that was cut by a restart of the
-# server is given a moment to say what came of what it has just sent.
+# Whoever is killed loses the session with the database at once, so that nobody has to wait for the lease. Whoever lives
+# and has lost it, as the server was restarted, has this long to come back (see `claims.keep`).
 GRACE = timedelta(seconds=1)
 ORPHANED = f"""
     state = 'sending' AND carrier_id IS NULL AND session IS NOT NULL
-    AND lease_until > %(now)s AND lease_until <= %(now)s + interval '{(LEASE - GRACE).total_seconds()} s'
+    AND lease_until > %(now)s + interval '{GRACE.total_seconds()} s'
     AND NOT EXISTS (SELECT FROM pg_stat_get_activity(session))
-"""
+"""  # nosec B608: a constant of this module
 _OLDEST_DUE = f"""
 SELECT min(moment) FROM (
     SELECT due.moment FROM notifications_provider p

@@ -23,7 +23,8 @@ RETRY_FOR = timedelta(minutes=30)
 
 _CLOSE = """
 UPDATE notifications_notification n SET
-    state = r.state, due_at = r.due_at, finished_at = r.finished_at, answer = r.answer, lease_until = NULL
+    state = r.state, due_at = r.due_at, finished_at = r.finished_at, answer = r.answer, lease_until = NULL,
+    session = NULL
 FROM unnest(%(ids)s::uuid[], %(attempts)s::int[], %(states)s::text[], %(dues)s::timestamptz[],
             %(ends)s::timestamptz[], %(answers)s::text[]) AS r(id, attempt, state, due_at, finished_at, answer)
 WHERE n.id = r.id AND n.state = 'sending' AND n.attempt_count = r.attempt RETURNING n.id
@@ -74,17 +75,26 @@ def fate(result: Result, jitter: Callable[[], float]) -> Fate:
     return Fate(State.PLANNED, error.answer, due_at)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def finish(results: Collection[Result], jitter: Callable[[], float] = random.random) -> list[uuid.UUID]:
     """Write what came of attempts. Returns the messages whose people need their next contact method at once.
 
-    Whoever has lost a lease changes nothing about the message any more.
+    Whoever has lost a lease changes nothing about the message any more. Written again, nothing changes.
     """
     fates = {result.notification.pk: fate(result, jitter) for result in results}
-    Attempt.objects.bulk_create([_attempt(result) for result in results])
-    _close([result.notification for result in results], fates, max(result.finished_at for result in results))
-    _tell_breaker(results)
-    return [pk for pk, each in fates.items() if each.is_over]
+    closed = _close([result.notification for result in results], fates, max(result.finished_at for result in results))
+    new = _not_written_yet(results, set(closed))
+    Attempt.objects.bulk_create([_attempt(result) for result in new])
+    _tell_breaker(new)
+    return [result.notification.pk for result in new if fates[result.notification.pk].is_over]
+
+
+def _not_written_yet(results: Collection[Result], closed: set[uuid.UUID]) -> list[Result]:
+    """Leave out what was written before, by a commit whose answer was lost."""
+    others = [result.notification.pk for result in results if result.notification.pk not in closed]
+    written = Attempt.objects.filter(notification__in=others).values_list("notification_id", "number") if others else ()
+    known = set(written)
+    return [one for one in results if (one.notification.pk, one.notification.attempt_count) not in known]
 
 
 @transaction.atomic
@@ -133,6 +143,8 @@ def _attempt(result: Result) -> Attempt:
 
 
 def _tell_breaker(results: Collection[Result]) -> None:
+    if not results:
+        return
     worked: set[str] = set()
     failed: dict[str, list[str]] = defaultdict(list)
     for result in results:

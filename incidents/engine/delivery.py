@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic, sleep
 
+from django.db import InterfaceError, InternalError, OperationalError, transaction
+
 from ilert.common.clock import database_now
 from incidents.engine import composition
 from incidents.engine.next_method import pass_on
@@ -18,6 +20,8 @@ from notifications.outbox import LEASE
 
 logger = logging.getLogger(__name__)
 
+# A message that has not been begun so long after its claim is somebody else's soon: a send takes up to 8 s.
+CLAIM_AGE = LEASE.total_seconds() - 9
 # A message whose incident was looked at longer ago than this is looked at again.
 LOOK_AGE = 0.8
 # How often others' messages are looked for while some are on their way.
@@ -33,15 +37,22 @@ HELP_EVERY = timedelta(seconds=0.5)
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A message on its way to its provider. `looked` is when its incident was looked at, on the monotonic clock."""
+    """A message on its way to its provider.
+
+    On the monotonic clock: `claimed` is when its lease began, `looked` when its incident was looked at.
+    """
 
     notification: Notification
     message: Message
     started_at: datetime
+    claimed: float
     looked: float
 
 
-Flying = dict["Future[outcomes.Result | None]", Outgoing]
+Landed = Future[outcomes.Result | None]
+Flying = dict[Landed, Outgoing]
+# The database's faults, which pass; anything else is the fault of what is written.
+_LATER = (OperationalError, InterfaceError, InternalError)
 
 
 def always() -> bool:
@@ -76,7 +87,12 @@ class Shift:
     @property
     def holds_leases(self) -> bool:
         """Whether something is on its way that is not another's yet."""
-        return any(monotonic() - one.looked < LEASE.total_seconds() for one in self.flying.values())
+        return any(monotonic() - one.claimed < LEASE.total_seconds() for one in self.flying.values())
+
+    def keep(self) -> None:
+        """Say again what is on its way from here: the session that said so may be lost."""
+        if self.flying:
+            claims.keep([one.notification for one in self.flying.values()])
 
     def work(self, going: Callable[[], bool]) -> None:
         """Send until nothing is due, or `going` says no, and nothing is on its way any more."""
@@ -101,12 +117,12 @@ class Shift:
         if self._helped_at is None or now - self._helped_at > HELP_EVERY:
             self._helped_at = now
             _help_who_waits(now)
-        room = WIDTH - len(self.flying)
+        room, claimed = WIDTH - len(self.flying), monotonic()
         claim = claims.claim(now, room)
         if claim.notifications:
             wanted, looked = composition.compose(claim.notifications, now)
             for notification, message in wanted:
-                one = Outgoing(notification, message, now, looked)
+                one = Outgoing(notification, message, now, claimed, looked)
                 self.flying[self.pool.submit(_send, one)] = one
             self.started += len(wanted)
         there_may_be_more = claim.moved or len(claim.notifications) == room
@@ -115,17 +131,49 @@ class Shift:
 
     def _bring_home(self) -> None:
         """Write down what came of those that have ended; wait a moment for the first of them."""
-        if wait(self.flying, timeout=POLL, return_when=FIRST_COMPLETED).done:
-            done = wait(self.flying, timeout=TOGETHER, return_when=ALL_COMPLETED).done
-            _finish([(self.flying[future], future.result()) for future in done], self.clock())
-            # Only now: what could not be written down is still to be written down.
+        if not wait(self.flying, timeout=POLL, return_when=FIRST_COMPLETED).done:
+            return
+        done = list(wait(self.flying, timeout=TOGETHER, return_when=ALL_COMPLETED).done)
+        try:
+            self._write_down(done)
+        except _LATER:
+            raise
+        except Exception:
+            # Whatever is wrong with one, the others are written down.
+            logger.exception("what came of %s messages cannot be written down together", len(done))
             for future in done:
-                del self.flying[future]
+                self._write_down_alone(future)
+
+    def _write_down(self, done: list[Landed]) -> None:
+        stale = [future for future in done if future.result() is None]
+        if stale:
+            outcomes.release([self.flying[future].notification for future in stale], self.clock())
+            self._forget(stale)
+        ended = [future for future in done if future in self.flying]
+        if results := [result for future in ended if (result := future.result())]:
+            _finish(results, self.clock())
+            self._forget(ended)
+
+    def _write_down_alone(self, future: Landed) -> None:
+        try:
+            if future in self.flying:
+                self._write_down([future])
+        except _LATER:
+            raise
+        except Exception:
+            # Its lease runs out, and it is sent again.
+            logger.exception("what came of a message cannot be written down")
+            self._forget([future])
+
+    def _forget(self, done: list[Landed]) -> None:
+        """Only what is written down is forgotten: the rest can still be, when the database is back."""
+        for future in done:
+            del self.flying[future]
 
 
 def _help_who_waits(now: datetime) -> None:
     """Take over from senders that have died; call in the next contact method where a message does not get through."""
-    claims.release_orphans(now)
+    claims.end_orphans_leases(now)
     stuck = outbox.struggling(now)
     if breaker.is_any_open():
         stuck += breaker.waiting(now)
@@ -134,9 +182,9 @@ def _help_who_waits(now: datetime) -> None:
 
 
 def _send(outgoing: Outgoing) -> outcomes.Result | None:
-    """Hand one message to its provider. None when the look at its incident has become too old."""
+    """Hand one message to its provider. None when its claim or the look at its incident has become too old."""
     started = monotonic()
-    if started - outgoing.looked > LOOK_AGE:
+    if started - outgoing.looked > LOOK_AGE or started - outgoing.claimed > CLAIM_AGE:
         return None
     answer, error = "", None
     try:
@@ -164,10 +212,7 @@ def _hand_over(outgoing: Outgoing) -> str:
         raise TemporaryError(f"Our own fault in the channel: {type(error).__name__}") from error
 
 
-def _finish(sent: list[tuple[Outgoing, outcomes.Result | None]], now: datetime) -> None:
-    stale = [outgoing.notification for outgoing, result in sent if result is None]
-    results = [result for _, result in sent if result is not None]
-    if stale:
-        outcomes.release(stale, now)
-    if results and (lost := outcomes.finish(results)):
+@transaction.atomic
+def _finish(results: list[outcomes.Result], now: datetime) -> None:
+    if lost := outcomes.finish(results):
         pass_on(lost, now)

@@ -7,10 +7,11 @@ of everybody else came when the tickers took pity on them, seconds late.
 import logging
 import os
 import threading
+from collections.abc import Callable
 from functools import cache
 from time import sleep
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import Error, connection
 
 from ilert.common.clock import database_now
 from incidents.engine.delivery import Shift
@@ -20,6 +21,10 @@ from incidents.engine.senders import senders
 logger = logging.getLogger(__name__)
 
 RETRY_EVERY = 0.2
+
+
+def never() -> bool:
+    return False
 
 
 class Dispatcher:
@@ -40,16 +45,25 @@ class Dispatcher:
 
     def _deliver(self) -> None:
         shift = Shift(senders(), database_now)
-        while not self._worked(shift) and shift.holds_leases:
+        going = lambda: not self._closing.is_set()  # noqa: E731
+        while not self._worked(shift, going) and shift.holds_leases:
             # A database that restarts is waited for: what was sent meanwhile is written down, and not sent again.
+            # Nothing else is begun before that; the next question is about it.
             sleep(RETRY_EVERY)
+            going = never
 
-    def _worked(self, shift: Shift) -> bool:
+    def _worked(self, shift: Shift, going: Callable[[], bool]) -> bool:
         try:
-            shift.work(lambda: not self._closing.is_set())
-        except (OperationalError, InterfaceError) as error:
+            shift.keep()
+            shift.work(going)
+        except Error as error:
             logger.warning("delivery was interrupted: %s", error)
-            connection.close()
+            # With its session a process loses what it has claimed; a statement that timed out is no reason for that.
+            if not connection.is_usable():
+                connection.close()
+            return False
+        except Exception:
+            logger.exception("delivery was interrupted")
             return False
         return True
 

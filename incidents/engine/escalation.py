@@ -60,8 +60,12 @@ def escalate_batch(now: datetime) -> int:
     except Exception:
         # Whatever is wrong with one incident, the others take their steps.
         logger.exception("a batch of steps failed: they are taken one by one")
-    ids = list(_due(now).values_list("pk", flat=True)[:BATCH])
-    return sum(_escalate_alone(incident_id, now) for incident_id in ids)
+    end, count = monotonic() + BUDGET.total_seconds(), 0
+    for incident_id in _due(now).values_list("pk", flat=True)[:BATCH]:
+        count += _escalate_alone(incident_id, now)
+        if monotonic() > end:
+            break
+    return count
 
 
 def _due(now: datetime) -> "QuerySet[Incident]":

@@ -25,7 +25,12 @@ class Hand:
         with self._begin:
             if not self._wanted.is_set():
                 self._wanted.set()
-                self._thread.submit(self._run)
+                try:
+                    self._thread.submit(self._run)
+                except RuntimeError:
+                    # There is no more room for a thread, or it is closed: the next question tries again.
+                    self._wanted.clear()
+                    raise
 
     def close(self) -> None:
         """Let the work that is being done end."""

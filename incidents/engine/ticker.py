@@ -68,11 +68,11 @@ class Ticker:
     def close(self) -> None:
         """Let the messages that are being sent here end."""
         self._stop.set()
+        self._dispatcher.close()
         self._engine.close()
         self._retries.close()
         self._search.close()
         self._housekeeping.close()
-        self._dispatcher.close()
 
     def stop(self) -> None:
         self._stop.set()

@@ -99,28 +99,51 @@ def gone_within(seconds: float, pid: int) -> bool:
     return False
 
 
-def test_what_a_dead_sender_had_in_hand_is_taken_over_at_once(notification) -> None:
+def test_what_a_dead_sender_had_in_hand_is_taken_over_in_a_moment(notification) -> None:
     now = database_now()
     (claimed,) = claims.claim(now, 10).notifications
-    later = now + timedelta(seconds=3)
     with another_session() as session:
         pid = session.info.backend_pid
         Notification.objects.update(session=pid)
-        assert outbox.oldest_due_at(later) is None
-        assert claims.release_orphans(later) == 0
+        assert outbox.oldest_due_at(now) is None
+        assert claims.end_orphans_leases(now) == 0
     assert gone_within(10, pid)
-    assert outbox.oldest_due_at(later) == now
-    assert claims.release_orphans(later) == 1
-    (again,) = claims.claim(later, 10).notifications
+    assert outbox.oldest_due_at(now) == now
+    assert claims.end_orphans_leases(now) == 1
+    assert outbox.oldest_due_at(now) is None
+    assert not claims.claim(now, 10).notifications
+    (again,) = claims.claim(now + outbox.GRACE, 10).notifications
     assert (again.pk, again.attempt_count) == (claimed.pk, 2)
 
 
-def test_a_sender_without_a_session_may_still_be_about_to_say_what_came_of_it(notification) -> None:
+def test_a_sender_who_comes_back_with_another_session_keeps_its_lease(notification) -> None:
     now = database_now()
-    claims.claim(now, 10)
+    held = claims.claim(now, 10).notifications
     Notification.objects.update(session=4_000_000)
-    assert claims.release_orphans(now + timedelta(seconds=0.9)) == 0
-    assert claims.release_orphans(now + timedelta(seconds=1.1)) == 1
+    assert claims.end_orphans_leases(now) == 1
+    claims.keep(held)
+    assert claims.end_orphans_leases(now) == 0
+    assert not claims.claim(now + timedelta(seconds=14), 10).notifications
+    assert claims.claim(now + outbox.LEASE, 10).notifications
+
+
+def test_a_sender_who_comes_back_too_late_takes_nothing_from_the_next(notification) -> None:
+    now = database_now()
+    held = claims.claim(now, 10).notifications
+    Notification.objects.update(session=4_000_000)
+    claims.end_orphans_leases(now)
+    (current,) = claims.claim(now + outbox.GRACE, 10).notifications
+    claims.keep(held)
+    assert reload(notification).lease_until == current.lease_until
+
+
+def test_what_is_written_down_again_is_there_once(notification) -> None:
+    now = database_now()
+    (claimed,) = claims.claim(now, 10).notifications
+    result = outcomes.Result(claimed, now, now, "", PermanentError("no such address"))
+    assert outcomes.finish([result]) == [claimed.pk]
+    assert outcomes.finish([result]) == []
+    assert Attempt.objects.count() == 1
 
 
 def test_a_claim_says_whose_session_it_is(notification) -> None:
@@ -134,7 +157,7 @@ def test_behind_a_pooler_only_the_lease_counts(notification, monkeypatch) -> Non
     monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", property(lambda info: 4_000_000))
     claims.claim(now, 10)
     assert reload(notification).session is None
-    assert claims.release_orphans(now + timedelta(seconds=14)) == 0
+    assert claims.end_orphans_leases(now) == 0
     assert claims.claim(now + outbox.LEASE, 10).notifications
 
 

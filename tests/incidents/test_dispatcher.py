@@ -1,11 +1,12 @@
 """Messages are sent by threads of their own: whoever asks for it, and whatever hangs, nobody waits."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import OperationalError, connections
+from django.db import InternalError, OperationalError, connection, connections
 
 from accounts.models import User
 from alertsources.models import AlertSource
@@ -13,7 +14,7 @@ from ilert.common.clock import database_now
 from incidents.engine import dispatcher as module
 from incidents.engine.dispatcher import Dispatcher
 from incidents.engine.hand import Hand
-from notifications import outcomes
+from notifications import claims, outcomes
 from notifications.models import Notification
 from tests.delivering import Recorder, add_method, ask
 
@@ -101,15 +102,49 @@ def test_closing_waits_for_what_is_on_its_way_and_begins_nothing_more(
     assert states() == [State.ACCEPTED, State.PLANNED]
 
 
+def test_who_loses_the_session_while_a_provider_dawdles_sends_nothing_twice(
+    dispatcher: Dispatcher, source: AlertSource, alice: User, recorder: Recorder
+) -> None:
+    def dawdle() -> None:
+        time.sleep(2.5)
+
+    recorder.behaviour = dawdle
+    add_method(alice, "first")
+    ask(source)
+    dispatcher.ask()
+    wait_until(lambda: states() == [State.SENDING])
+    time.sleep(1.2)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(session) FROM notifications_notification")
+    claimed = Notification.objects.get()
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end and states() == [State.SENDING]:
+        # Others look for what the dead have left.
+        claims.end_orphans_leases(database_now())
+        assert not claims.claim(database_now(), 10).notifications
+        time.sleep(0.02)
+    wait_until(lambda: states() == [State.ACCEPTED])
+    assert len(recorder.sent) == 1
+    assert Notification.objects.get().attempt_count == claimed.attempt_count == 1
+
+
+@pytest.mark.parametrize(
+    "fault", [OperationalError("shutting down"), InternalError("idle in transaction"), ValueError("a bug")]
+)
 def test_what_could_not_be_written_down_is_written_down_later_and_not_sent_again(
-    dispatcher: Dispatcher, source: AlertSource, alice: User, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+    dispatcher: Dispatcher,
+    source: AlertSource,
+    alice: User,
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Exception,
 ) -> None:
     finish, tries = outcomes.finish, []
 
     def interrupted(results: list[outcomes.Result]) -> list[object]:
         tries.append(1)
-        if len(tries) < 3:
-            raise OperationalError("the database system is shutting down")
+        if len(tries) == 1:
+            raise fault
         return list(finish(results))
 
     monkeypatch.setattr(outcomes, "finish", interrupted)
@@ -117,7 +152,24 @@ def test_what_could_not_be_written_down_is_written_down_later_and_not_sent_again
     ask(source)
     dispatcher.ask()
     wait_until(lambda: states() == [State.ACCEPTED])
-    assert (len(tries), len(recorder.sent)) == (3, 1)
+    assert (len(tries), len(recorder.sent)) == (2, 1)
+
+
+def test_one_that_cannot_be_written_down_keeps_no_other_from_it(
+    dispatcher: Dispatcher, source: AlertSource, alice: User, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = outcomes.finish
+
+    def poisoned(results: list[outcomes.Result]) -> list[object]:
+        if any(result.notification.title.startswith("disk of web-0") for result in results):
+            raise ValueError("poison")
+        return list(finish(results))
+
+    monkeypatch.setattr(outcomes, "finish", poisoned)
+    add_method(alice, "first")
+    ask(source, count=3)
+    dispatcher.ask()
+    wait_until(lambda: states() == [State.ACCEPTED, State.ACCEPTED, State.SENDING])
 
 
 def wait_until(so: Callable[[], bool]) -> None:

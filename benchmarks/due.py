@@ -1,0 +1,195 @@
+"""How long many steps that fall due in the same second take, with a real ticker and real workers.
+
+    python -m benchmarks.due {idle SECONDS | due NUMBER WITHIN | audit TIMES} [--processes 4]
+
+Prints figures as JSON. Runs on the database of DATABASE_URL or ILERT_DATA_DIR, which `manage.py seed_incidents` has
+filled; nobody real is told anything. `python -m benchmarks.engine` does all of it on a database of its own.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ilert.settings")
+django.setup()
+
+from django.db import connection  # noqa: E402
+
+from ilert.common import arrays, bulk  # noqa: E402
+from ilert.common.clock import database_now  # noqa: E402
+from ilert.common.statement import Statement  # noqa: E402
+from incidents.engine import escalation  # noqa: E402
+from incidents.models import TIMELINE_SEQUENCE, Incident, LogEntry, Status  # noqa: E402
+from incidents.timeline import Kind  # noqa: E402
+from incidents.watch import auditor  # noqa: E402
+from notifications import outbox  # noqa: E402
+
+_MAKE_DUE = Statement(
+    "bench_make_due",
+    "UPDATE incidents_incident AS incident SET next_escalation_at = due.at FROM unnest($1, $2) AS due (id, at) "
+    "WHERE incident.id = due.id",
+)
+_LEAD = timedelta(seconds=4)
+_LIMIT = 120.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--processes", type=int, default=4, help="of the worker's pool")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("idle").add_argument("seconds", type=int, help="without work")
+    due = commands.add_parser("due")
+    due.add_argument("count", type=int)
+    due.add_argument("within", type=float, help="seconds in which they fall due, 0: in one moment")
+    commands.add_parser("audit").add_argument("times", type=int)
+    arguments = parser.parse_args()
+    if arguments.command == "audit":
+        figures = _audit(arguments.times)
+    else:
+        with ExitStack() as stack:
+            running = _start(stack, arguments.processes)
+            time.sleep(6)
+            if arguments.command == "idle":
+                figures = _idle(running, arguments.seconds)
+            else:
+                figures = _storm(arguments.count, timedelta(seconds=arguments.within))
+    print(json.dumps(figures))
+    return 0
+
+
+def _start(stack: ExitStack, processes: int) -> dict[str, subprocess.Popen[bytes]]:
+    worker = ["-m", "celery", "-A", "ilert.celery", "worker", "-c", str(processes), "--without-gossip"]
+    commands = {"ticker": ["manage.py", "ticker"], "worker": [*worker, "--without-mingle", "--without-heartbeat"]}
+    running = {}
+    for name, command in commands.items():
+        process = subprocess.Popen([sys.executable, *command], stdout=sys.stderr, start_new_session=True)
+        stack.callback(os.killpg, process.pid, signal.SIGKILL)
+        running[name] = process
+    return running
+
+
+def _storm(count: int, spread: timedelta) -> dict[str, float]:
+    _wait_for_calm()
+    after = _last_entry()
+    due = _make_due(count, spread)
+    first, last = min(due.values()), max(due.values())
+    time.sleep(max(0.0, (first - database_now()).total_seconds() - 0.1))
+    # When a batch began, which is what its rows say, and when they were there for the senders.
+    there: dict[datetime, datetime] = {}
+    while True:
+        now, batches, left = _look(after, first, last)
+        there |= {began: there.get(began, now) for began in batches}
+        if not left or (now - last).total_seconds() > _LIMIT:
+            break
+        # Looking costs milliseconds: more often, and what looks takes a quarter of a core from what it looks at.
+        time.sleep(0.05)
+    began = _began(after)
+    _put_off(list(due))
+    claimed = [(began[pk] - at).total_seconds() for pk, at in due.items() if pk in began]
+    handed = [(there[began[pk]] - at).total_seconds() for pk, at in due.items() if pk in began]
+    took = (max(there.values()) - first).total_seconds()
+    return {"taken": len(began), "took": took} | _shares("claimed", claimed) | _shares("handed", handed)
+
+
+def _shares(name: str, lateness: list[float]) -> dict[str, float]:
+    ordered = sorted(lateness)
+    shares = (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
+    return {f"{name} {label}": ordered[min(len(ordered) - 1, int(len(ordered) * share))] for label, share in shares}
+
+
+def _wait_for_calm() -> None:
+    """What an earlier run has left to be sent is sent first."""
+    end = time.monotonic() + _LIMIT
+    while (now := database_now()) and (outbox.oldest_due_at(now) or escalation.oldest_due_at(now)):
+        if time.monotonic() > end:
+            raise SystemExit("The installation does not come to rest.")
+        time.sleep(0.5)
+
+
+def _put_off(ids: list[int]) -> None:
+    """The next steps of these shall not fall into a later run."""
+    Incident.objects.filter(pk__in=ids, next_escalation_at__isnull=False).update(
+        next_escalation_at=database_now() + timedelta(days=30)
+    )
+
+
+def _audit(times: int) -> dict[str, float]:
+    took = []
+    for _ in range(times):
+        started = time.perf_counter()
+        auditor.audit(database_now())
+        took.append(time.perf_counter() - started)
+    return _shares("audit", took)
+
+
+def _make_due(count: int, spread: timedelta) -> dict[int, datetime]:
+    """Let steps fall due one after the other within `spread`. Returns when each incident's is."""
+    begin = database_now() + _LEAD + timedelta(seconds=count / 5000)
+    waiting = Incident.objects.filter(status=Status.PENDING, next_escalation_at__gt=begin + timedelta(hours=1))
+    chosen = list(waiting.order_by("-pk").values_list("pk", flat=True)[:count])
+    if len(chosen) < count:
+        raise SystemExit(f"Only {len(chosen)} pending incidents are left: seed more with --open.")
+    due = {pk: begin + spread * (place / count) for place, pk in enumerate(chosen)}
+    bulk.execute(_MAKE_DUE, arrays.integers(list(due)), arrays.times(list(due.values())))
+    return due
+
+
+def _last_entry() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval(%s)", [TIMELINE_SEQUENCE])
+        return int(cursor.fetchone()[0])
+
+
+def _look(after: int, first: datetime, last: datetime) -> tuple[datetime, list[datetime], int]:
+    """Return the time, when each batch began whose rows are there, and how many steps are still due."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT (SELECT count(*) FROM incidents_incident WHERE next_escalation_at BETWEEN %s AND %s), "
+            "(SELECT array_agg(DISTINCT created_at) FROM incidents_logentry WHERE id > %s AND kind = %s), "
+            "clock_timestamp()",
+            [first, last, after, Kind.NOTIFIED],
+        )
+        left, batches, now = cursor.fetchone()
+    return now, batches or [], left
+
+
+def _began(after: int) -> dict[int, datetime]:
+    entries = LogEntry.objects.filter(pk__gt=after, kind=Kind.NOTIFIED)
+    return dict(entries.order_by("-pk").values_list("incident_id", "created_at"))
+
+
+def _idle(running: dict[str, subprocess.Popen[bytes]], seconds: int) -> dict[str, float]:
+    _wait_for_calm()
+    before = {name: _cpu(process.pid) for name, process in running.items()}
+    time.sleep(seconds)
+    return {name: (_cpu(process.pid) - before[name]) / seconds for name, process in running.items()}
+
+
+def _cpu(session: int) -> float:
+    """Seconds of processor time of all processes of a session."""
+    total = 0
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        fields = _stat(entry)
+        if fields and int(fields[3]) == session:
+            total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(entry: Path) -> list[str]:
+    try:
+        return entry.read_text().rpartition(")")[2].split()
+    except OSError:
+        return []  # it has just ended
+
+
+if __name__ == "__main__":
+    sys.exit(main())
