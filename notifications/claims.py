@@ -86,7 +86,8 @@ def claim(now: datetime, room: int) -> Claim:
     claimed, crowded = _sort(rows, now)
     for lane, lately in crowded.items():
         carrier = bundles.gather(lane, pace.bundle_at(lately, now), now)
-        if carrier.due_at and carrier.due_at <= now:
+        # One that is due has been claimed already if it waited for that.
+        if carrier.due_at and carrier.due_at <= now and carrier not in claimed:
             claimed.append(carrier)
     _start(claimed, now)
     return Claim(claimed, moved=bool(crowded))

@@ -68,6 +68,7 @@ def test_what_comes_after_a_handful_waits_a_moment_and_is_bundled(source, phone:
     assert now < carrier.due_at <= now + timedelta(seconds=10)
     ask(source, 10, "mail")
     deliver(carrier.due_at)
+    assert len(phone.sent) == 6
     assert phone.sent[-1][1].title.startswith("30 new incidents, ")
 
 
