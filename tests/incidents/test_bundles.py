@@ -1,5 +1,6 @@
 """In a flood one message stands for many, and every incident is in one."""
 
+import random
 from datetime import timedelta
 
 import pytest
@@ -70,6 +71,20 @@ def test_what_comes_after_a_handful_waits_a_moment_and_is_bundled(source, phone:
     deliver(carrier.due_at)
     assert len(phone.sent) == 6
     assert phone.sent[-1][1].title.startswith("30 new incidents, ")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whenever_they_come_each_incident_is_told_once(seed: int, source, phone: Recorder) -> None:
+    dice = random.Random(seed)
+    for number in range(12):
+        ask(source, dice.choice((0, 1, 3, 6)), f"{number}")
+        moments = [carrier.due_at for carrier in carriers() if carrier.state == State.PLANNED] or [database_now()]
+        deliver(dice.choice((*moments, database_now())) + timedelta(seconds=dice.choice((0, 0, 0, 1, 30))))
+    deliver(database_now() + timedelta(minutes=10))
+    ids = [message.id for _, message in phone.sent]
+    assert len(set(ids)) == len(ids)
+    told = [pk for _, message in phone.sent for pk in message.data.get("incidentIds", [message.data.get("incidentId")])]
+    assert sorted(told) == list(Incident.objects.order_by("pk").values_list("pk", flat=True))
 
 
 def test_the_accepted_and_the_resolved_are_left_out(source, phone: Recorder, bob: User) -> None:
