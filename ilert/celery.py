@@ -4,8 +4,9 @@ import os
 from typing import Any
 
 from celery import Celery, signals
-from django.conf import settings
 from django.db import close_old_connections
+
+from ilert.common.connections import keep_connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ilert.settings")
 
@@ -17,14 +18,8 @@ app.steps["consumer"].add("incidents.watch.worker:PulseStep")
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
-def keep_connections(**_: Any) -> None:
-    """Give each thread of a worker a connection that stays.
-
-    A restart of the server costs that one task, and not the seconds that a pool takes to notice.
-    """
-    database = settings.DATABASES["default"]
-    database["OPTIONS"].pop("pool", None)
-    database["CONN_MAX_AGE"] = None
+def hold_on(**_: Any) -> None:
+    keep_connections()
 
 
 @signals.task_prerun.connect  # type: ignore[untyped-decorator]

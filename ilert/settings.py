@@ -190,7 +190,7 @@ DATABASE["OPTIONS"] |= {
     "keepalives_idle": 20,
     "keepalives_interval": 5,
     "keepalives_count": 2,
-    "tcp_user_timeout": 10_000,
+    "tcp_user_timeout": 5_000,
     "options": "-c statement_timeout=20s -c lock_timeout=4s -c idle_in_transaction_session_timeout=20s",
 }
 # A connection that a restart of the server has cut is noticed before it is used, not by the next event.
@@ -228,7 +228,8 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_PUBLISH_RETRY = False
-CELERY_TASK_TIME_LIMIT = 12
+# Longer than any statement: the process that is killed then has messages of others in its hands.
+CELERY_TASK_TIME_LIMIT = 25
 # Connections to the database stay (see `ilert.celery`); a new one for each task cost more than the task.
 CELERY_DB_REUSE_MAX = sys.maxsize
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -9,6 +9,7 @@ from ilert.common.clock import database_now
 from incidents import services
 from incidents.engine import escalation
 from incidents.engine.dispatcher import dispatcher
+from incidents.engine.hand import apart
 from incidents.intake import again
 from notifications import outbox
 
@@ -20,13 +21,16 @@ EXPIRES = 5
 @shared_task(name="incidents.work_due")
 def work_due() -> None:
     """Let what is stale end, take the due steps, have the due messages sent, try again what has failed."""
-    services.resolve_stale(database_now())
-    if escalation.escalate_batch(database_now()) == escalation.BATCH:
-        # There is more than this one can do in time: every process of the pool takes its share.
-        _call_helpers()
-        take_steps()
-    if outbox.oldest_due_at(database_now()):
-        dispatcher().ask()
+    with apart("ending what is stale"):
+        services.resolve_stale(database_now())
+    with apart("taking steps"):
+        if escalation.escalate_batch(database_now()) == escalation.BATCH:
+            # There is more than this one can do in time: every process of the pool takes its share.
+            _call_helpers()
+            take_steps()
+    with apart("looking for due messages"):
+        if outbox.oldest_due_at(database_now()):
+            dispatcher().ask()
     again.retry_failed(database_now())
     # The rest of what is stale comes last: nobody waits for it.
     end = monotonic() + escalation.BUDGET.total_seconds()

@@ -5,6 +5,7 @@ and how many messages may go to one contact method, is decided by one process at
 load most of a machine's processes did that, and each found but a message or two when it came to it.
 """
 
+import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,7 +51,7 @@ WHERE id = ANY(%(ids)s)
 _KEEP = f"""
 UPDATE notifications_notification n SET lease_until = held.lease, due_at = held.lease, session = {_SESSION}
 FROM unnest(%(ids)s::uuid[], %(attempts)s::int[], %(leases)s::timestamptz[]) AS held(id, attempt, lease)
-WHERE n.id = held.id AND n.state = 'sending' AND n.attempt_count = held.attempt
+WHERE n.id = held.id AND n.state = 'sending' AND n.attempt_count = held.attempt RETURNING n.id
 """  # noqa: S608  # nosec B608: constants of this module
 _END_LEASES = f"""
 UPDATE notifications_notification SET lease_until = %(end)s, due_at = %(end)s
@@ -122,8 +123,11 @@ def end_orphans_leases(now: datetime) -> int:
         return int(cursor.rowcount)
 
 
-def keep(held: Collection[Notification]) -> None:
-    """Say that this process lives and still sends these, after it has lost its session with the database."""
+def keep(held: Collection[Notification]) -> set[uuid.UUID]:
+    """Say that this process lives and still sends these, after it has lost its session with the database.
+
+    Returns those that are still its own.
+    """
     values: dict[str, Any] = {
         "ids": [row.pk for row in held],
         "attempts": [row.attempt_count for row in held],
@@ -131,6 +135,14 @@ def keep(held: Collection[Notification]) -> None:
     }
     with connection.cursor() as cursor:
         cursor.execute(_KEEP, values | {"session": connection.connection.info.backend_pid})
+        return {pk for (pk,) in cursor.fetchall()}
+
+
+def renew(held: Collection[Notification], now: datetime) -> set[uuid.UUID]:
+    """Let the leases of these begin anew. Returns those that are still this process's."""
+    for row in held:
+        row.lease_until = row.due_at = now + LEASE
+    return keep(held)
 
 
 def _start(claimed: list[Notification], now: datetime) -> None:

@@ -1,29 +1,25 @@
 """Delivery: due messages are handed to their providers, after one more look at what they are about."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic, sleep
 
-from django.db import InterfaceError, InternalError, OperationalError, transaction
+from django.db import Error, InterfaceError, InternalError, OperationalError, transaction
 
 from ilert.common.clock import database_now
 from incidents.engine import composition
 from incidents.engine.next_method import pass_on
 from incidents.engine.senders import WIDTH, senders
+from incidents.engine.sending import Outgoing, send
 from notifications import breaker, claims, outbox, outcomes
-from notifications.channels import DeliveryError, Message, TemporaryError
 from notifications.models import Notification
 from notifications.outbox import LEASE
 
 logger = logging.getLogger(__name__)
 
-# A message that has not been begun so long after its claim is somebody else's soon: a send takes up to 8 s.
-CLAIM_AGE = LEASE.total_seconds() - 9
-# A message whose incident was looked at longer ago than this is looked at again.
-LOOK_AGE = 0.8
 # How often others' messages are looked for while some are on their way.
 POLL = 0.1
 # What comes of messages that end within this time is written down together.
@@ -33,25 +29,11 @@ TURNS = 5
 TURN_WAIT = 0.03
 # How often people are looked for whose message does not get through.
 HELP_EVERY = timedelta(seconds=0.5)
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """A message on its way to its provider.
-
-    On the monotonic clock: `claimed` is when its lease began, `looked` when its incident was looked at.
-    """
-
-    notification: Notification
-    message: Message
-    started_at: datetime
-    claimed: float
-    looked: float
-
+# What takes longer than this to compose, as it names thousands of incidents, gets a new lease before it is sent.
+LONG = 2.0
 
 Landed = Future[outcomes.Result | None]
-Flying = dict[Landed, Outgoing]
-# The database's faults, which pass; anything else is the fault of what is written.
+# The database's faults, which pass; anything else is the fault of what is read or written.
 _LATER = (OperationalError, InterfaceError, InternalError)
 
 
@@ -79,7 +61,7 @@ class Shift:
 
     pool: Executor
     clock: Callable[[], datetime]
-    flying: Flying = field(default_factory=dict)
+    flying: dict[Landed, Outgoing] = field(default_factory=dict)
     started: int = 0
     _helped_at: datetime | None = None
     _look_at: float = 0.0
@@ -98,14 +80,15 @@ class Shift:
         """Send until nothing is due, or `going` says no, and nothing is on its way any more."""
         turns = TURNS
         while True:
-            claim = self._take_on() if going() and self._may_look() else claims.Claim([])
             if self.flying:
                 self._bring_home()
-            elif claim.is_busy and turns:
-                turns -= 1
-                sleep(TURN_WAIT)
-            elif not (claim.moved or claim.notifications):
+            claim = self._take_on() if going() and self._may_look() else claims.Claim([])
+            if self.flying or claim.moved or claim.notifications:
+                continue
+            if not (claim.is_busy and turns):
                 return
+            turns -= 1
+            sleep(TURN_WAIT)
 
     def _may_look(self) -> bool:
         """Whether to claim now: not when there is no room, and not all the time while messages are on their way."""
@@ -113,25 +96,58 @@ class Shift:
 
     def _take_on(self) -> claims.Claim:
         """Claim messages, and hand those that are still wanted to senders."""
-        now = self.clock()
+        now, claimed = self.clock(), monotonic()
         if self._helped_at is None or now - self._helped_at > HELP_EVERY:
             self._helped_at = now
             _help_who_waits(now)
-        room, claimed = WIDTH - len(self.flying), monotonic()
+        room = WIDTH - len(self.flying)
         claim = claims.claim(now, room)
         if claim.notifications:
-            wanted, looked = composition.compose(claim.notifications, now)
-            for notification, message in wanted:
-                one = Outgoing(notification, message, now, claimed, looked)
-                self.flying[self.pool.submit(_send, one)] = one
-            self.started += len(wanted)
+            self._hand_over(claim.notifications, now, claimed)
         there_may_be_more = claim.moved or len(claim.notifications) == room
         self._look_at = monotonic() + (0 if there_may_be_more else POLL)
         return claim
 
+    def _hand_over(self, notifications: list[Notification], now: datetime, claimed: float) -> None:
+        try:
+            self._send(notifications, now, claimed)
+        except _LATER:
+            self._give_back(notifications)
+            raise
+        except Exception:
+            # Whatever is wrong with one, the others go out; its own lease runs out, and it is tried again.
+            logger.exception("%s messages cannot be sent together", len(notifications))
+            if len(notifications) > 1:
+                for one in self._without_flying(notifications):
+                    self._hand_over([one], now, claimed)
+
+    def _send(self, notifications: list[Notification], now: datetime, claimed: float) -> None:
+        wanted, looked = composition.compose(notifications, now)
+        if monotonic() - claimed > LONG:
+            now, claimed = self.clock(), monotonic()
+            ours = claims.renew([notification for notification, _ in wanted], now)
+            wanted = [(notification, message) for notification, message in wanted if notification.pk in ours]
+        for notification, message in wanted:
+            one = Outgoing(notification, message, now, claimed, looked)
+            self.flying[self.pool.submit(send, one)] = one
+            self.started += 1
+
+    def _give_back(self, notifications: list[Notification]) -> None:
+        try:
+            outcomes.release(self._without_flying(notifications), self.clock())
+        except Error as error:
+            # Their leases run out, or with them the session.
+            logger.warning("claimed messages could not be given back: %s", error)
+
+    def _without_flying(self, notifications: list[Notification]) -> list[Notification]:
+        flying = {one.notification.pk for one in self.flying.values()}
+        return [notification for notification in notifications if notification.pk not in flying]
+
     def _bring_home(self) -> None:
         """Write down what came of those that have ended; wait a moment for the first of them."""
         if not wait(self.flying, timeout=POLL, return_when=FIRST_COMPLETED).done:
+            # Whoever has lost the session must notice before others take its messages for a dead sender's.
+            self.clock()
             return
         done = list(wait(self.flying, timeout=TOGETHER, return_when=ALL_COMPLETED).done)
         try:
@@ -147,8 +163,10 @@ class Shift:
     def _write_down(self, done: list[Landed]) -> None:
         stale = [future for future in done if future.result() is None]
         if stale:
-            outcomes.release([self.flying[future].notification for future in stale], self.clock())
+            released = [self.flying[future].notification for future in stale]
+            # Never twice: released and claimed again, a message looks as it did before.
             self._forget(stale)
+            outcomes.release(released, self.clock())
         ended = [future for future in done if future in self.flying]
         if results := [result for future in ended if (result := future.result())]:
             _finish(results, self.clock())
@@ -165,10 +183,10 @@ class Shift:
             logger.exception("what came of a message cannot be written down")
             self._forget([future])
 
-    def _forget(self, done: list[Landed]) -> None:
+    def _forget(self, done: Iterable[Landed]) -> None:
         """Only what is written down is forgotten: the rest can still be, when the database is back."""
         for future in done:
-            del self.flying[future]
+            self.flying.pop(future, None)
 
 
 def _help_who_waits(now: datetime) -> None:
@@ -179,37 +197,6 @@ def _help_who_waits(now: datetime) -> None:
         stuck += breaker.waiting(now)
     if stuck:
         pass_on(stuck, now)
-
-
-def _send(outgoing: Outgoing) -> outcomes.Result | None:
-    """Hand one message to its provider. None when its claim or the look at its incident has become too old."""
-    started = monotonic()
-    if started - outgoing.looked > LOOK_AGE or started - outgoing.claimed > CLAIM_AGE:
-        return None
-    answer, error = "", None
-    try:
-        answer = _hand_over(outgoing)
-    except DeliveryError as caught:
-        error = caught
-    started_at = outgoing.started_at + timedelta(seconds=started - outgoing.looked)
-    finished_at = started_at + timedelta(seconds=monotonic() - started)
-    return outcomes.Result(outgoing.notification, started_at, finished_at, answer, error)
-
-
-def _hand_over(outgoing: Outgoing) -> str:
-    method = outgoing.notification.contact_method
-    assert method is not None
-    try:
-        return method.channel_type.send(method.address, method.secret, outgoing.message)
-    except DeliveryError as error:
-        logger.warning(
-            "notification %s by %s failed: %s", outgoing.notification.pk, outgoing.notification.channel, error.answer
-        )
-        raise
-    except Exception as error:
-        # A bug of a channel must not stop the message: it is tried again, and the log has the traceback.
-        logger.exception("channel %s failed", outgoing.notification.channel)
-        raise TemporaryError(f"Our own fault in the channel: {type(error).__name__}") from error
 
 
 @transaction.atomic

@@ -7,7 +7,6 @@ of everybody else came when the tickers took pity on them, seconds late.
 import logging
 import os
 import threading
-from collections.abc import Callable
 from functools import cache
 from time import sleep
 
@@ -21,10 +20,6 @@ from incidents.engine.senders import senders
 logger = logging.getLogger(__name__)
 
 RETRY_EVERY = 0.2
-
-
-def never() -> bool:
-    return False
 
 
 class Dispatcher:
@@ -45,17 +40,14 @@ class Dispatcher:
 
     def _deliver(self) -> None:
         shift = Shift(senders(), database_now)
-        going = lambda: not self._closing.is_set()  # noqa: E731
-        while not self._worked(shift, going) and shift.holds_leases:
+        while not self._worked(shift) and shift.holds_leases:
             # A database that restarts is waited for: what was sent meanwhile is written down, and not sent again.
-            # Nothing else is begun before that; the next question is about it.
             sleep(RETRY_EVERY)
-            going = never
 
-    def _worked(self, shift: Shift, going: Callable[[], bool]) -> bool:
+    def _worked(self, shift: Shift) -> bool:
         try:
             shift.keep()
-            shift.work(going)
+            shift.work(lambda: not self._closing.is_set())
         except Error as error:
             logger.warning("delivery was interrupted: %s", error)
             # With its session a process loses what it has claimed; a statement that timed out is no reason for that.

@@ -24,7 +24,7 @@ from oncall.services import snapshot, snapshots
 logger = logging.getLogger(__name__)
 
 BATCH = 250
-# A task has 12 s. Whoever begins no batch after 3 s ends in time; the next ring goes on.
+# Whoever begins no batch after 3 s leaves its process to others in time; the next ring goes on.
 BUDGET = timedelta(seconds=3)
 
 _WRITE_INCIDENTS = Statement(

@@ -2,12 +2,24 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
-from django.db import close_old_connections
+from django.db import Error, close_old_connections
 
 logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def apart(what: str) -> Iterator[None]:
+    """Do one part of something whose other parts are done, too, when it fails."""
+    try:
+        yield
+    except Error as error:
+        logger.warning("%s has to wait, the database does not let it: %s", what, error)
+    except Exception:
+        logger.exception("%s failed", what)
 
 
 class Hand:

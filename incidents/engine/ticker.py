@@ -12,7 +12,7 @@ from incidents import retention, search, services
 from incidents.engine import escalation
 from incidents.engine.bell import Bell
 from incidents.engine.dispatcher import Dispatcher
-from incidents.engine.hand import Hand
+from incidents.engine.hand import Hand, apart
 from incidents.intake import again
 from incidents.watch.guard import Guard
 from notifications import outbox
@@ -111,8 +111,12 @@ class Ticker:
 
 def take_late_steps() -> None:
     """Do what the workers are late with, batch by batch, and leave them the rest as soon as they keep up again."""
-    while _resolve_late() + _escalate_late():
-        pass
+    done = 1
+    while done:
+        done = 0
+        for what, work in (("ending what is stale", _resolve_late), ("taking steps", _escalate_late)):
+            with apart(what):
+                done += work()
 
 
 def _resolve_late() -> int:

@@ -15,7 +15,7 @@ from accounts.models import Role, User
 from alertsources.models import AlertSource
 from ilert.common.clock import database_now
 from incidents import lifecycle, services
-from incidents.engine import delivery, escalation
+from incidents.engine import delivery, escalation, sending
 from incidents.models import Incident, LogEntry
 from notifications import claims, outbox, outcomes
 from notifications.channels import OnlyShown, PermanentError, TemporaryError
@@ -242,10 +242,10 @@ def test_a_look_that_is_too_old_is_repeated(notification, recorder: Recorder, bo
     """A process that was frozen between the look and the send must not send what was accepted meanwhile."""
 
     def accept(*_: object) -> None:
-        monkeypatch.setattr(delivery, "LOOK_AGE", 60.0)
+        monkeypatch.setattr(sending, "LOOK_AGE", 60.0)
         services.accept(Incident.objects.get().pk, bob, database_now())
 
-    monkeypatch.setattr(delivery, "LOOK_AGE", -1.0)
+    monkeypatch.setattr(sending, "LOOK_AGE", -1.0)
     release = outcomes.release
     monkeypatch.setattr(outcomes, "release", lambda rows, now: (release(rows, now), accept()))
     deliver()

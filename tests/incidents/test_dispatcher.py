@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import InternalError, OperationalError, connection, connections
@@ -11,10 +12,11 @@ from django.db import InternalError, OperationalError, connection, connections
 from accounts.models import User
 from alertsources.models import AlertSource
 from ilert.common.clock import database_now
+from incidents.engine import composition, delivery
 from incidents.engine import dispatcher as module
 from incidents.engine.dispatcher import Dispatcher
 from incidents.engine.hand import Hand
-from notifications import claims, outcomes
+from notifications import claims, outbox, outcomes
 from notifications.models import Notification
 from tests.delivering import Recorder, add_method, ask
 
@@ -128,9 +130,7 @@ def test_who_loses_the_session_while_a_provider_dawdles_sends_nothing_twice(
     assert Notification.objects.get().attempt_count == claimed.attempt_count == 1
 
 
-@pytest.mark.parametrize(
-    "fault", [OperationalError("shutting down"), InternalError("idle in transaction"), ValueError("a bug")]
-)
+@pytest.mark.parametrize("fault", [OperationalError("shutting down"), InternalError("idle in transaction")])
 def test_what_could_not_be_written_down_is_written_down_later_and_not_sent_again(
     dispatcher: Dispatcher,
     source: AlertSource,
@@ -143,7 +143,7 @@ def test_what_could_not_be_written_down_is_written_down_later_and_not_sent_again
 
     def interrupted(results: list[outcomes.Result]) -> list[object]:
         tries.append(1)
-        if len(tries) == 1:
+        if len(tries) < 3:
             raise fault
         return list(finish(results))
 
@@ -152,7 +152,100 @@ def test_what_could_not_be_written_down_is_written_down_later_and_not_sent_again
     ask(source)
     dispatcher.ask()
     wait_until(lambda: states() == [State.ACCEPTED])
-    assert (len(tries), len(recorder.sent)) == (2, 1)
+    assert (len(tries), len(recorder.sent)) == (3, 1)
+
+
+def test_while_one_hangs_a_fault_of_the_database_keeps_no_other_from_being_sent(
+    dispatcher: Dispatcher, source: AlertSource, alice: User, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, go_on, claim, faults = (
+        threading.Event(),
+        threading.Event(),
+        claims.claim,
+        [OperationalError("lock time-out")],
+    )
+
+    def hang() -> None:
+        hangs.set()
+        go_on.wait(10)
+
+    def interrupted(now: datetime, room: int) -> claims.Claim:
+        if hangs.is_set() and faults:
+            raise faults.pop()
+        return claim(now, room)
+
+    monkeypatch.setattr(claims, "claim", interrupted)
+    recorder.behaviour = hang
+    add_method(alice, "first")
+    ask(source)
+    dispatcher.ask()
+    assert hangs.wait(10)
+    wait_until(lambda: not faults)
+    recorder.behaviour = lambda: None
+    ask(source, name="mail")
+    wait_until(lambda: states() == [State.ACCEPTED, State.SENDING])
+    go_on.set()
+
+
+def test_one_that_cannot_be_composed_keeps_no_other_from_being_sent(
+    dispatcher: Dispatcher, source: AlertSource, alice: User, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compose = composition.compose
+
+    def poisoned(claimed: list[Notification], now: datetime) -> tuple[composition.Wanted, float]:
+        if any(notification.title.startswith("disk of web-0") for notification in claimed):
+            raise ValueError("poison")
+        return compose(claimed, now)
+
+    monkeypatch.setattr(composition, "compose", poisoned)
+    add_method(alice, "first")
+    ask(source, count=3)
+    dispatcher.ask()
+    wait_until(lambda: states() == [State.ACCEPTED, State.ACCEPTED, State.SENDING])
+    dispatcher.close()
+    assert len(recorder.sent) == 2
+
+
+def test_what_was_claimed_in_vain_is_given_back_at_once(
+    dispatcher: Dispatcher, source: AlertSource, alice: User, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compose, faults = composition.compose, [OperationalError("lock time-out")]
+
+    def interrupted(claimed: list[Notification], now: datetime) -> tuple[composition.Wanted, float]:
+        if faults:
+            raise faults.pop()
+        return compose(claimed, now)
+
+    monkeypatch.setattr(composition, "compose", interrupted)
+    add_method(alice, "first")
+    ask(source)
+    dispatcher.ask()
+    wait_until(lambda: states() == [State.PLANNED])
+    dispatcher.ask()
+    wait_until(lambda: states() == [State.ACCEPTED])
+    assert Notification.objects.get().attempt_count == 1
+
+
+def test_what_takes_long_to_compose_has_a_whole_lease_for_its_way(
+    dispatcher: Dispatcher, source: AlertSource, alice: User, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compose, leases = composition.compose, []
+
+    def slow(claimed: list[Notification], now: datetime) -> tuple[composition.Wanted, float]:
+        time.sleep(0.2)
+        return compose(claimed, now)
+
+    def note_lease() -> None:
+        leases.append(Notification.objects.get().lease_until - database_now())
+
+    monkeypatch.setattr(delivery, "LONG", 0.1)
+    monkeypatch.setattr(composition, "compose", slow)
+    recorder.behaviour = note_lease
+    add_method(alice, "first")
+    ask(source)
+    dispatcher.ask()
+    wait_until(lambda: states() == [State.ACCEPTED])
+    assert leases[0] > outbox.LEASE - timedelta(seconds=0.15)
 
 
 def test_one_that_cannot_be_written_down_keeps_no_other_from_it(
