@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("var/engine.json"))
     options = parser.parse_args(arguments)
-    with stage() as on:
+    with stage(track_commit_timestamp="on") as on:
         started = time.monotonic()
         sizes = [f"--{name}={getattr(options, name)}" for name in ("incidents", "events", "open")]
         _run(on, "manage.py", "seed_incidents", "--beside-real-data", *sizes)

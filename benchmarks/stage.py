@@ -65,14 +65,19 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage() -> Iterator[Stage]:
+def stage(**settings: str) -> Iterator[Stage]:
+    """Give a run the engines that it needs, PostgreSQL with more `settings`, and take them away afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="ilert-bench-"))
     env = {name: value for name, value in os.environ.items() if name not in _FROM_OUTSIDE}
     env |= {"ILERT_DATA_DIR": str(directory), "LOG_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore"}
     identity = process.unprivileged_identity()
     sockets = paths.ensure_socket_dir(directory, identity.owner)
     postgres = Postgres(
-        paths.postgres_dir(directory), sockets, directory / "postgres.log", identity=identity, settings=RAISED
+        paths.postgres_dir(directory),
+        sockets,
+        directory / "postgres.log",
+        identity=identity,
+        settings=RAISED | settings,
     )
     engines: list[engine.Engine] = [postgres, Valkey(paths.valkey_dir(directory), sockets, directory / "valkey.log")]
     running: list[tuple[engine.Engine, int]] = []

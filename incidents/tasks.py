@@ -41,7 +41,7 @@ def work_due() -> None:
 @shared_task(name="incidents.take_steps")
 def take_steps() -> None:
     """Take the due steps, beside others who do the same."""
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
 
 
 @signals.worker_process_shutdown.connect

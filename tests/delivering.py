@@ -66,7 +66,7 @@ def alert(source: AlertSource, count: int = 1, name: str = "web") -> None:
 def ask(source: AlertSource, count: int = 1, name: str = "web") -> None:
     """Let a tool report problems, and ask the first level."""
     alert(source, count, name)
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
 
 
 def deliver(moment: datetime | None = None) -> int:

@@ -53,7 +53,7 @@ def furnish(source: AlertSource, count: int, beginning: str) -> None:
         incident = open_incident(source, f"disk of {name} full")
         Incident.objects.filter(pk=incident.pk).update(responder=user)
         OutboxMail.objects.create(sender="a", recipients="b", subject=name)
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
     for notification in Notification.objects.filter(attempts=None):
         Attempt.objects.create(notification=notification, number=1, started_at=NOW, finished_at=NOW, succeeded=True)
 

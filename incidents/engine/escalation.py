@@ -1,6 +1,7 @@
 """Escalation: due incidents take their next step. Every wait is a row with a due time; here it comes due."""
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -42,11 +43,14 @@ def oldest_due_at(now: datetime) -> datetime | None:
     return _due(now).values_list("next_escalation_at", flat=True).first()
 
 
-def escalate_due(now: datetime) -> int:
-    """Let every due incident take its step. Returns how many did; others may work beside this one."""
+def escalate_due(clock: Callable[[], datetime]) -> int:
+    """Let every due incident take its step. Returns how many did; others may work beside this one.
+
+    Each batch asks the clock: what falls due meanwhile comes along, and a timeline says when each step was taken.
+    """
     end = monotonic() + BUDGET.total_seconds()
     total = 0
-    while count := escalate_batch(now):
+    while count := escalate_batch(clock()):
         total += count
         if monotonic() > end:
             break

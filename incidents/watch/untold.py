@@ -25,15 +25,17 @@ def untold(now: datetime, audit: Audit) -> list[int]:
     rests: it is untold if no message went out. That is looked up one by one, for the newest and for a slice of the
     older ones each time.
     """
-    pending = Incident.objects.filter(status=Status.PENDING, reported_at__lt=now - SETTLED_AFTER)
+    # Without order and limit, for which the planner would go through all that is open instead of the few there are.
+    pending = Incident.objects.filter(status=Status.PENDING, reported_at__lt=now - SETTLED_AFTER).order_by()
     resting = pending.filter(next_escalation_at__isnull=True)
     stuck = resting.filter(priority=Priority.HIGH)
     # Only open ones ask, says the database: pending ones their next level, accepted ones again. No accept time-out has
-    # more than a day either. That an accepted one asks nobody is no fault, as somebody has it.
-    far = Incident.objects.filter(next_escalation_at__gt=now + LONGEST_WAIT)
+    # more than a day either. That an accepted one asks nobody is no fault, as somebody has it. Should there be many,
+    # the index of due times has the latest first.
+    far = Incident.objects.filter(next_escalation_at__gt=now + LONGEST_WAIT).order_by("-next_escalation_at")
+    far = far.exclude(snoozed_until__gt=now)
     quiet = resting.filter(pk__in=_slice(resting.filter(priority=Priority.LOW), audit)).filter(~Exists(_messages()))
-    # Without order and limit, for which the planner would go through all that is open instead of the few there are.
-    found = {pk for rows in (stuck, far, quiet) for pk in rows.order_by().values_list("pk", flat=True)}
+    found = {pk for rows in (stuck, far[:SHOWN], quiet) for pk in rows.values_list("pk", flat=True)}
     return sorted(found, reverse=True)[:SHOWN]
 
 

@@ -90,9 +90,9 @@ def test_a_high_event_raises_an_accepted_incident_that_asks_again(
     apply([request(api, "a", priority="LOW")])
     incident = Incident.objects.get()
     now = incident.reported_at
-    escalate_due(now)
+    escalate_due(lambda: now)
     services.accept(incident.pk, alice, now)
-    escalate_due(now + timedelta(minutes=10))
+    escalate_due(lambda: now + timedelta(minutes=10))
     apply([request(api, "a", priority="HIGH"), request(api, "a", priority="HIGH")])
     apply([request(api, "a", priority="HIGH"), request(api, "a", priority="LOW")])
     incident.refresh_from_db()

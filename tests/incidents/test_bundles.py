@@ -177,7 +177,7 @@ def test_high_and_low_are_not_mixed(source, alice: User, phone: Recorder) -> Non
 
     for _ in range(7):
         send_test_event(source, alice, database_now())
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
     deliver()
     assert sorted((carrier.urgent, carrier.member_count) for carrier in carriers()) == [(False, 7), (True, 8)]
 

@@ -32,7 +32,7 @@ def notification(source: AlertSource, alice: User, recorder: Recorder) -> Notifi
     """A message to Alice about a new incident, due now."""
     add_method(alice, "first")
     alert(source)
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
     return Notification.objects.get()
 
 
@@ -330,7 +330,7 @@ def test_who_resolves_needs_no_notice(notification, recorder: Recorder, alice: U
 def test_a_person_without_a_contact_method_is_named_on_the_timeline(source, alice: User) -> None:
     alice.contact_methods.all().delete()
     alert(source)
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
     assert LogEntry.objects.filter(kind="person.unreachable", data__people="Alice").exists()
 
 
@@ -342,7 +342,7 @@ def test_a_provider_that_hangs_takes_no_more_than_its_slots(source, alice: User,
     add_method(people[0], "quick")
     replace_rules(source.escalation_policy, [RuleData(10, [person.pk for person in people])])
     alert(source)
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
     now = database_now()
     taken = [row.contact_method.address for row in claims.claim(now, 100).notifications if row.channel == "recorder"]
     assert (taken.count("slow"), taken.count("quick")) == (claims.SLOTS, 1)
@@ -359,7 +359,7 @@ def test_many_messages_cost_few_queries_each(source, alice: User, recorder: Reco
         add_method(person, f"phone {number}")
     replace_rules(source.escalation_policy, [RuleData(10, [person.pk for person in people])])
     alert(source)
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
     with CaptureQueriesContext(connection) as queries:
         assert deliver() == 48
     assert len(queries) <= 48

@@ -29,7 +29,7 @@ HTMX = {"HTTP_HX_REQUEST": "true"}
 def incident(source: AlertSource, alice: User) -> Incident:
     """Opened by an event, one level asked, one person told, accepted, and talked about."""
     incident = open_incident(source, "disk of web-1 full")
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
     services.accept(incident.pk, alice, database_now())
     lifecycle.comment(incident.pk, "Cleaned **/var**, see <script>x</script>", alice, database_now())
     return Incident.objects.get(pk=incident.pk)

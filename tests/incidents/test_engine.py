@@ -78,7 +78,7 @@ def test_a_poisoned_incident_keeps_no_other_from_its_step(source, alice: User, n
         poison = runs.begin(snapshot(source.escalation_policy), number=1, single_level=False) | poison
     Incident.objects.filter(pk=broken.pk).update(run=poison, next_escalation_at=now - MINUTE)
 
-    escalation.escalate_due(now)
+    escalation.escalate_due(lambda: now)
 
     assert [told(incident) for incident in healthy] == [
         [f"Alice: problem {number} [Sematext production]"] for number in (1, 2, 3)
@@ -90,8 +90,8 @@ def test_a_poisoned_incident_keeps_no_other_from_its_step(source, alice: User, n
     assert broken.next_escalation_at == now + MINUTE
 
     # The escalation starts again, and goes its way to the end.
-    escalation.escalate_due(now + MINUTE)
-    escalation.escalate_due(now + MINUTE * 11)
+    escalation.escalate_due(lambda: now + MINUTE)
+    escalation.escalate_due(lambda: now + MINUTE * 11)
     assert [line.split(":")[0] for line in told(broken)] == ["Alice", "Alice", "Bob"]
 
 
@@ -102,7 +102,7 @@ def test_many_hands_tell_everybody_once(source: AlertSource, alice: User, now: d
     counts: list[int] = []
 
     def work() -> None:
-        counts.append(escalation.escalate_due(now))
+        counts.append(escalation.escalate_due(lambda: now))
         connection.close()
 
     hands = [threading.Thread(target=work) for _ in range(4)]

@@ -81,7 +81,7 @@ def test_a_test_event_tells_only_who_pressed(client: Client, bob: User, source: 
     assert "Only you are told." in page.text
     incident = Incident.objects.get()
     assert incident.priority == "low"
-    escalation.escalate_due(database_now() + timedelta(hours=5))
+    escalation.escalate_due(lambda: database_now() + timedelta(hours=5))
     assert list(Notification.objects.values_list("user_name", flat=True)) == ["Bob"]
     incident.refresh_from_db()
     assert incident.next_escalation_at is None

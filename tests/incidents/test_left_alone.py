@@ -50,13 +50,13 @@ def quiet_now(user: User, now: datetime, zone: str = "UTC") -> datetime:
 def test_low_priority_waits_for_the_end_of_quiet_hours(incident: Incident, alice: User, zone: str) -> None:
     Incident.objects.update(priority="low")
     end = quiet_now(alice, due(incident), zone)
-    escalation.escalate_due(due(incident))
+    escalation.escalate_due(lambda: due(incident))
     assert [row.due_at for row in Notification.objects.all()] == [end]
 
 
 def test_high_priority_comes_through(incident: Incident, alice: User) -> None:
     quiet_now(alice, due(incident))
-    escalation.escalate_due(due(incident))
+    escalation.escalate_due(lambda: due(incident))
     assert [row.due_at for row in Notification.objects.all()] == [due(incident)]
 
 
@@ -65,14 +65,14 @@ def test_a_delay_that_ends_within_quiet_hours_waits_too(incident: Incident, alic
     alice.notification_rules.update(delay_minutes=30)
     begin = due(incident) + timedelta(minutes=10)
     availability.set_quiet_hours(alice, begin.time(), (begin + timedelta(hours=1)).time(), "0123456")
-    escalation.escalate_due(due(incident))
+    escalation.escalate_due(lambda: due(incident))
     assert [row.due_at for row in Notification.objects.all()] == [begin + timedelta(hours=1)]
 
 
 def test_a_level_that_is_muted_costs_no_time(incident: Incident, alice: User) -> None:
     now = due(incident)
     availability.mute(alice, now + timedelta(hours=1), now)
-    escalation.escalate_due(now)
+    escalation.escalate_due(lambda: now)
     assert told() == ["Bob"]
     said = LogEntry.objects.get(kind="person.muted").data
     assert (said["people"], said["until"]) == ("Alice", f"{now + timedelta(hours=1):%Y-%m-%d %H:%M} UTC")
@@ -86,7 +86,7 @@ def test_others_of_the_level_are_asked(source: AlertSource, policy: EscalationPo
     alert(source)
     now = due(Incident.objects.get())
     availability.mute(bob, now + timedelta(hours=1), now)
-    escalation.escalate_due(now)
+    escalation.escalate_due(lambda: now)
     assert told() == ["Alice"]
     assert LogEntry.objects.get(kind="level.asked").data["people"] == "Alice"
 
@@ -94,14 +94,14 @@ def test_others_of_the_level_are_asked(source: AlertSource, policy: EscalationPo
 def test_a_mute_that_is_over_is_over(incident: Incident, alice: User) -> None:
     now = due(incident)
     availability.mute(alice, now, now - timedelta(hours=1))
-    escalation.escalate_due(now)
+    escalation.escalate_due(lambda: now)
     assert told() == ["Alice"]
 
 
 def test_a_mute_stops_what_waits(incident: Incident, alice: User) -> None:
     now = due(incident)
     alice.notification_rules.update(delay_minutes=5)
-    escalation.escalate_due(now)
+    escalation.escalate_due(lambda: now)
     availability.mute(alice, now + timedelta(hours=1), now)
     assert Notification.objects.get().state == "cancelled"
 
@@ -111,7 +111,7 @@ def test_of_the_admins_those_are_told_who_are_not_muted(incident: Incident, alic
     User.objects.create_user("dora@example.org", "dora-password", name="Dora", role="admin")
     for person in (alice, bob):
         availability.mute(person, now + timedelta(hours=1), now)
-    escalation.escalate_due(now)
+    escalation.escalate_due(lambda: now)
     assert told() == ["Dora"]
 
 
@@ -119,7 +119,7 @@ def test_when_all_admins_are_muted_they_are_told_all_the_same(incident: Incident
     now = due(incident)
     for person in (alice, bob):
         availability.mute(person, now + timedelta(hours=1), now)
-    escalation.escalate_due(now)
+    escalation.escalate_due(lambda: now)
     assert told() == ["Alice"]
     assert Notification.objects.get().title.startswith("Nobody answered")
 
@@ -158,7 +158,7 @@ class TestPages:
         alice.save()
         until = database_now() + timedelta(hours=3)
         typed = until.astimezone(ZoneInfo(alice.time_zone)).strftime("%Y-%m-%dT%H:%M")
-        escalation.escalate_due(due(incident))
+        escalation.escalate_due(lambda: due(incident))
         assert as_alice.post("/profile/mute", {"until": typed}).status_code == 302
         alice.refresh_from_db()
         assert alice.muted_until == until.replace(second=0, microsecond=0)

@@ -43,7 +43,7 @@ def alert(source: AlertSource, description: str = "disk of web-1 full") -> Incid
 def step(incident: Incident, minutes: float = 0) -> datetime:
     """Let what is due `minutes` after the incident's start happen. Returns that moment."""
     now = incident.reported_at + minutes * MINUTE
-    escalation.escalate_due(now)
+    escalation.escalate_due(lambda: now)
     incident.refresh_from_db()
     return now
 
@@ -394,7 +394,7 @@ def test_a_part_that_an_event_raises_raises_the_whole(low_ones: tuple[Incident, 
     assert part.events.latest("pk").reason == "It made the priority high."
     now = database_now()
     assert escalation.oldest_due_at(now) is not None
-    escalation.escalate_due(now)
+    escalation.escalate_due(lambda: now)
     for one in low_ones:
         one.refresh_from_db()
     assert (part.status, part.next_escalation_at, kinds(part)[-1]) == (Status.ACCEPTED, None, "merged")
@@ -413,7 +413,7 @@ def test_a_part_that_an_event_raises_lets_whoever_has_the_whole_keep_it(
     now = database_now()
     services.accept(whole.pk, bob, now)
     say_it_is_urgent(part)
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
     whole.refresh_from_db()
     assert (whole.priority, whole.status, whole.responder) == (Priority.HIGH, Status.ACCEPTED, bob)
     assert (whole.next_escalation_at, whole.accepted_at, whole.run["single_level"]) == (None, now, False)
@@ -427,7 +427,7 @@ def test_what_is_done_about_a_part_does_not_keep_it_from_raising_the_whole(
     now = database_now()
     lifecycle.comment(part.pk, "Looking.", alice, now)
     assert not services.accept(part.pk, bob, now).changed
-    escalation.escalate_due(now)
+    escalation.escalate_due(lambda: now)
     whole.refresh_from_db()
     assert whole.priority == Priority.HIGH
 
@@ -438,7 +438,7 @@ def test_a_part_that_was_raised_and_then_resolved_raises_nothing(
     part, whole = low_ones
     say_it_is_urgent(part)
     services.resolve(part.pk, alice, database_now())
-    assert escalation.escalate_due(database_now()) == 0
+    assert escalation.escalate_due(database_now) == 0
     whole.refresh_from_db()
     assert whole.priority == Priority.LOW
 
@@ -450,7 +450,7 @@ def test_the_whole_is_asked_about_anew_when_its_own_step_is_due_at_the_same_mome
     Incident.objects.filter(pk=whole.pk).update(next_escalation_at=database_now(), run=None)
     say_it_is_urgent(part)
     now = database_now()
-    escalation.escalate_due(now)
+    escalation.escalate_due(lambda: now)
     whole.refresh_from_db()
     assert (whole.priority, whole.run["single_level"]) == (Priority.HIGH, False)
     assert whole.next_escalation_at == now + 10 * MINUTE
@@ -464,7 +464,7 @@ def test_a_part_stays_due_while_somebody_has_the_whole(low_ones: tuple[Incident,
 
     def engine() -> int:
         try:
-            return escalation.escalate_due(database_now())
+            return escalation.escalate_due(database_now)
         finally:
             connection.close()
 

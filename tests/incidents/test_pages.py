@@ -43,7 +43,7 @@ def open_incident(source: AlertSource, description: str) -> Incident:
 
 
 def sent_link(incident: Incident) -> str:
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
     notification = Notification.objects.get()
     return f"/i/{tokens.sign(tokens.Ticket(notification.pk, notification.user_id))}"
 
@@ -152,7 +152,7 @@ def out_and_in_again(alice: User, bob: User) -> None:
 
 
 def mailed_link() -> str:
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
     delivery.deliver_due(clock=database_now)
     link = re.search(r"http://localhost:8000(/i/\S+)", OutboxMail.objects.get().text)
     assert link
@@ -226,7 +226,7 @@ def test_what_a_tool_sent_is_shown_in_readable_form(as_alice: Client, incident: 
 
 
 def test_delivered_messages_show_the_provider_s_answer(as_alice: Client, incident: Incident) -> None:
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
     delivery.deliver_due()
     page = as_alice.get(incident.get_absolute_url()).text
     assert "Alice was not told of the incident by e-mail" in page

@@ -21,6 +21,8 @@ from incidents.listing import TABS, Filters
 from incidents.models import Incident, Priority, Status
 from incidents.rows import listing
 from incidents.timeline import SHOWS, section
+from incidents.watch.models import Audit
+from incidents.watch.untold import LONGEST_WAIT, untold
 from oncall.services import create_policy_asking
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -94,6 +96,18 @@ def test_what_is_due_is_found_by_its_index_among_accepted_ones_that_wait(rare: d
     (query,) = captured
     assert "incidents_due" in json.dumps(plan(query["sql"]))
     assert visited(query["sql"]) <= 5
+
+
+def test_of_many_that_wait_too_long_the_auditor_looks_at_a_few(
+    rare: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("incidents.watch.untold.SHOWN", 5)
+    now = database_now()
+    assert Incident.objects.filter(next_escalation_at__gt=now + LONGEST_WAIT).count() > 20
+    with CaptureQueriesContext(connection) as captured:
+        assert len(untold(now, Audit(pk=1))) == 5
+    for query in captured:
+        assert visited(query["sql"]) <= 10
 
 
 @pytest.mark.parametrize("show", SHOWS)

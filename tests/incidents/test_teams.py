@@ -189,7 +189,7 @@ def test_whoever_is_given_it_sees_it(as_dora: Client, dora: User, secret: Incide
 
 def test_whoever_was_told_sees_it(as_dora: Client, dora: User, source: AlertSource, blue: Team) -> None:
     incident = send_test_event(source, dora, NOW)
-    escalate_due(NOW)
+    escalate_due(lambda: NOW)
     Incident.objects.filter(pk=incident.pk).update(run=None)
     source.team = blue
     source.save()

@@ -124,7 +124,7 @@ class Bench:
     def escalate(self, fuse: int | None = None) -> bool:
         """Whoever dies may leave the work between any two steps: then the model goes as far, and no farther."""
         with self.fuse.armed(fuse):
-            escalation.escalate_due(self.world.now)
+            escalation.escalate_due(lambda: self.world.now)
         seen = product.in_product()
         for place, incident in enumerate(self.world.incidents):
             as_seen = seen[self.ids[place]] if self.fuse.blown else None

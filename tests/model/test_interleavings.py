@@ -136,7 +136,7 @@ def open_incidents(keys: list[str], first: int) -> list[Incident]:
 
 def play_round(story: Story, keys: list[str], first: int) -> None:
     incidents = open_incidents(keys, first)
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
     stop = threading.Event()
     with ThreadPoolExecutor(SENDERS + len(incidents)) as threads:
         senders = [threads.submit(send, stop) for _ in range(SENDERS)]

@@ -23,19 +23,20 @@ def due_incidents(now: datetime) -> dict[int, datetime]:
     return dict(Incident.objects.filter(next_escalation_at__lte=now).values_list("pk", "next_escalation_at"))
 
 
-def lost_wake_up(now: datetime) -> int:
+def lost_wake_up(clock: Callable[[], datetime]) -> int:
     """What is due is taken off the row, and only memory knows it until the work is done."""
-    claimed = due_incidents(now)
+    claimed = due_incidents(clock())
     Incident.objects.filter(pk__in=claimed).update(next_escalation_at=None)
     for pk, due_at in claimed.items():
         Incident.objects.filter(pk=pk, status=Status.PENDING).update(next_escalation_at=due_at)
-    return escalate_due(now)
+    return escalate_due(clock)
 
 
-def next_due_from_now(now: datetime) -> int:
+def next_due_from_now(clock: Callable[[], datetime]) -> int:
     """The next level's minutes count from when somebody got round to it."""
+    now = clock()
     was_due = due_incidents(now)
-    done = escalate_due(now)
+    done = escalate_due(clock)
     for incident in Incident.objects.filter(pk__in=was_due, next_escalation_at__gt=now):
         late = now - was_due[incident.pk]
         if late <= VERY_LATE:

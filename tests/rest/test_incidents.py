@@ -27,7 +27,7 @@ def incident(source: AlertSource) -> Incident:
 def test_an_incident_is_told_as_the_contract_says(
     alices: Api, incident: Incident, source: AlertSource, alice: User
 ) -> None:
-    escalation.escalate_due(incident.next_escalation_at)
+    escalation.escalate_due(lambda: incident.next_escalation_at)
     found = alices.get(f"/incidents/{incident.pk}").json()
     assert set(found) == {
         "id", "summary", "details", "status", "priority", "incidentKey", "alertSource", "escalationPolicy",
@@ -73,7 +73,7 @@ def test_the_second_is_told_who_was_first(alices: Api, bobs: Api, incident: Inci
 
 
 def test_escalate_and_assign(alices: Api, incident: Incident, bob: User, policy: EscalationPolicy) -> None:
-    escalation.escalate_due(incident.next_escalation_at)
+    escalation.escalate_due(lambda: incident.next_escalation_at)
     assert alices.put(f"/incidents/{incident.pk}/escalate").json()["status"] == "PENDING"
     assert alices.put(f"/incidents/{incident.pk}/assign?user-id={bob.pk}").status_code == 200
     incident.refresh_from_db()
@@ -160,7 +160,7 @@ def test_the_link_goes_on_with_the_same_filter(alices: Api, source: AlertSource)
 def test_the_whole_timeline_can_be_read_page_by_page(alices: Api, alice: User, incident: Incident) -> None:
     for number in range(7):
         lifecycle.comment(incident.pk, f"Comment {number}", alice, NOW)
-    escalation.escalate_due(incident.next_escalation_at)
+    escalation.escalate_due(lambda: incident.next_escalation_at)
     seen, path = [], f"/incidents/{incident.pk}/log-entries?max-results=3"
     while path:
         answer = alices.get(path)
@@ -179,7 +179,7 @@ def test_the_whole_timeline_can_be_read_page_by_page(alices: Api, alice: User, i
 
 
 def test_notifications_tell_whom_how_and_what_came_of_it(alices: Api, incident: Incident, alice: User) -> None:
-    escalation.escalate_due(incident.next_escalation_at)
+    escalation.escalate_due(lambda: incident.next_escalation_at)
     (found,) = alices.get(f"/incidents/{incident.pk}/notifications").json()
     assert found["user"] == {"id": alice.pk, "name": "Alice"}
     assert (found["method"], found["status"], found["attempts"]) == ("EMAIL", "PLANNED", 0)
@@ -196,9 +196,9 @@ def test_lists_take_the_same_few_queries(
     *, alices: Api, alice: User, source: AlertSource, path: str, bound: int, django_assert_num_queries: Any
 ) -> None:
     incidents = [open_incident(source, f"disk of web-{n} full") for n in range(20)]
-    escalation.escalate_due(incidents[-1].next_escalation_at)
+    escalation.escalate_due(lambda: incidents[-1].next_escalation_at)
     lifecycle.escalate(incidents[0].pk, alice, NOW)
-    escalation.escalate_due(NOW + timedelta(days=300))
+    escalation.escalate_due(lambda: NOW + timedelta(days=300))
     services.accept(incidents[1].pk, alice, NOW)
     alices.get("/users/current")
     with django_assert_num_queries(bound):

@@ -45,7 +45,7 @@ def start(source: AlertSource, alice: User) -> datetime:
     assert receive("sematext", source.integration_key, "POST", Payload(payload("sematext", "alert"))).status == 200
     start = Incident.objects.get().next_escalation_at
     assert start
-    escalation.escalate_due(start)
+    escalation.escalate_due(lambda: start)
     services.accept(the_incident(), alice, start + 2 * MINUTE)
     return start
 
@@ -59,7 +59,7 @@ def pass_time(start: datetime, first: int, last: int) -> list[tuple[int, str]]:
     told = []
     for minute in range(first, last + 1):
         before = set(Notification.objects.values_list("pk", flat=True))
-        escalation.escalate_due(start + minute * MINUTE)
+        escalation.escalate_due(lambda minute=minute: start + minute * MINUTE)
         new = Notification.objects.exclude(pk__in=before).order_by("user_name")
         told += [(minute, name) for name in new.values_list("user_name", flat=True)]
     return told

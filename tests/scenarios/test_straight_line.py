@@ -29,7 +29,7 @@ def post(source: AlertSource, name: str, **changes: str) -> dict:
 def work(minutes: float = 0) -> None:
     """Let the engine do what is due `minutes` from now."""
     then = database_now() + timedelta(minutes=minutes)
-    escalation.escalate_due(then)
+    escalation.escalate_due(lambda: then)
     delivery.deliver_due(clock=lambda: then)
 
 
@@ -66,7 +66,7 @@ def test_nobody_accepts_so_the_next_one_is_told_and_then_nobody_is_left(source: 
     start = Incident.objects.get().next_escalation_at
     told = []
     for minute in (0, 9, 10, 29, 30, 59, 60):
-        escalation.escalate_due(start + timedelta(minutes=minute))
+        escalation.escalate_due(lambda minute=minute: start + timedelta(minutes=minute))
         told.append((minute, list(Notification.objects.order_by("due_at").values_list("user_name", flat=True))))
     assert told == [
         (0, ["Alice"]),
@@ -83,7 +83,7 @@ def test_nobody_accepts_so_the_next_one_is_told_and_then_nobody_is_left(source: 
 
 def test_accepting_cancels_what_is_planned(source: AlertSource, alice, as_alice: Client) -> None:
     post(source, "alert")
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
     incident = Incident.objects.get()
     as_alice.post(f"/incidents/{incident.pk}/accept")
     work()

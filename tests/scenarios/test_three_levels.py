@@ -52,7 +52,7 @@ def night(start: datetime, minutes: int, *, after: int = 0) -> list[tuple[int, s
     told: list[tuple[int, str]] = []
     seen = set(Notification.objects.values_list("pk", flat=True))
     for step in range(after * 2, minutes * 2 + 1):
-        escalation.escalate_due(start + timedelta(seconds=30 * step))
+        escalation.escalate_due(lambda step=step: start + timedelta(seconds=30 * step))
         new = Notification.objects.exclude(pk__in=seen).order_by("user_name")
         for notification in new:
             told.append((step // 2, notification.user_name))

@@ -9,7 +9,7 @@ from pytest_django import Settings
 from accounts.models import User
 from alertsources.models import AlertSource
 from ilert.common.clock import database_now
-from incidents import services
+from incidents import lifecycle, services
 from incidents.engine import escalation
 from incidents.models import Incident, Priority
 from incidents.watch import auditor, facts, tell
@@ -136,7 +136,7 @@ def test_a_database_that_is_away_is_told_after_a_minute(alice: User, monkeypatch
 def test_an_installation_at_work_has_no_findings(source: AlertSource, alice: User) -> None:
     alert(source)
     now = database_now()
-    escalation.escalate_due(now)
+    escalation.escalate_due(lambda: now)
     for role in Role:
         Pulse.objects.create(role=role, host="a", pid=1, version="1", started_at=now, last_seen_at=now)
     report = audit(now)
@@ -151,7 +151,7 @@ def test_a_stuck_step_is_found(source: AlertSource, alice: User) -> None:
     report = audit(now)
     assert "steps-late" in [finding.kind for finding in report.tell]
     assert report.grave
-    escalation.escalate_due(now)
+    escalation.escalate_due(lambda: now)
     assert audit(now + timedelta(seconds=1)).over == []
     assert not Finding.objects.filter(kind="steps-late", closed_at=None).exists()
 
@@ -159,7 +159,7 @@ def test_a_stuck_step_is_found(source: AlertSource, alice: User) -> None:
 def test_late_messages_and_leases_are_found(source: AlertSource, alice: User) -> None:
     alert(source)
     now = database_now()
-    escalation.escalate_due(now)
+    escalation.escalate_due(lambda: now)
     assert facts.waiting(now + timedelta(seconds=50))[0].channel == "email"
     message = Notification.objects.get()
     message.state, message.lease_until, message.due_at = "sending", now, now
@@ -182,7 +182,7 @@ def test_a_broker_that_is_away_is_found_in_time(settings: Settings, monkeypatch:
 @pytest.fixture
 def incident(source: AlertSource) -> Incident:
     alert(source)
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
     return Incident.objects.get()
 
 
@@ -216,6 +216,12 @@ def test_an_accepted_incident_that_waits_to_ask_again_has_somebody(incident: Inc
 def test_a_step_that_is_absurdly_late_is_untold(incident: Incident) -> None:
     Incident.objects.update(next_escalation_at=database_now() + timedelta(days=30))
     assert found_untold() == [incident.pk]
+
+
+def test_a_long_snooze_is_somebodys_wish(incident: Incident, alice: User) -> None:
+    now = database_now()
+    lifecycle.snooze(incident.pk, now + timedelta(days=20), alice, now)
+    assert found_untold() == []
 
 
 @pytest.mark.parametrize(

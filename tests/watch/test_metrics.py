@@ -69,7 +69,7 @@ def test_what_is_going_on(as_alice: Client, source: AlertSource) -> None:
     assert found["ilert_broker_up",] == 1
     assert found["ilert_step_lag_seconds",] > 0
     assert ("ilert_build_info", "0.1.0") in found
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
     assert samples(as_alice)["ilert_messages_waiting", "email"] == 1
 
 
@@ -83,7 +83,7 @@ def test_totals_grow_with_what_happens_and_count_nothing_twice(
     assert "ilert_events_total" not in {name for name, *_ in samples(as_alice)}, "what was before is not counted"
     alert(source)
     alert(source)
-    escalation.escalate_due(database_now())
+    escalation.escalate_due(database_now)
     delivery.deliver_due()
     assert Attempt.objects.count() == 1
     tally.count(now + 2 * SETTLED)
