@@ -225,6 +225,12 @@ class Notification(models.Model):
                 name="notifications_struggling",
             ),
             models.Index(fields=["carrier"], condition=Q(carrier__isnull=False), name="notifications_members"),
+            # Members whose carrier is not done: one that it left behind would be found here, however many there were.
+            models.Index(
+                fields=["due_at"],
+                condition=Q(state__in=["planned", "sending"], carrier__isnull=False),
+                name="notifications_carried",
+            ),
             models.Index(fields=["user", "-created_at"], name="notifications_by_user"),
         ]
         constraints = [

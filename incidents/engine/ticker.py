@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 INTERVAL = timedelta(seconds=1)
 # What falls due in between is not waited for longer than that.
 SHORTEST = timedelta(seconds=0.05)
+# Of what is due only the oldest is looked at, so that nobody knows when more falls due.
+BUSY = timedelta(seconds=0.25)
 # Due work that is later than this is not being done by anybody, whatever the reason.
 PATIENCE = timedelta(seconds=1.5)
 HOUSEKEEPING = timedelta(minutes=1)
@@ -80,7 +82,7 @@ class Ticker:
     def tick(self, now: datetime) -> timedelta:
         """Ring the workers if anything is due, and do it here if it has been due for too long.
 
-        Returns when to look again: when the next thing falls due, but in a second at the latest.
+        Returns when to look again: when the next thing falls due, but in a second at the latest, and soon if any is.
         """
         soon = now + INTERVAL
         waits = (services.oldest_stale_at(soon), escalation.oldest_due_at(soon), outbox.oldest_due_at(soon))
@@ -90,7 +92,8 @@ class Ticker:
             self._bell.ring()
             if now - min(due) > PATIENCE:
                 self._work()
-        upcoming = min((moment for moment in moments if moment > now), default=soon)
+            return BUSY
+        upcoming = min(moments, default=soon)
         return max(upcoming - now, SHORTEST)
 
     def _ask_for_housekeeping(self) -> None:

@@ -155,13 +155,23 @@ def _without_address(error: str) -> str:
 
 
 def waiting(now: datetime) -> list[Waiting]:
-    due = Notification.objects.filter(state__in=["planned", "sending"], due_at__lte=now)
-    rows = due.values("channel").order_by("channel").annotate(count=Count("pk"), oldest=Min("due_at"))
-    return [Waiting(row["channel"], row["count"], row["oldest"]) for row in rows]
+    found: dict[str, Waiting] = {}
+    for due in _each_index(Notification.objects.filter(state__in=["planned", "sending"], due_at__lte=now)):
+        rows = due.values("channel").order_by().annotate(count=Count("pk"), oldest=Min("due_at"))
+        for channel, count, oldest in rows.values_list("channel", "count", "oldest"):
+            before = found.get(channel) or Waiting(channel, 0, oldest)
+            found[channel] = Waiting(channel, before.count + count, min(before.oldest, oldest))
+    return [found[channel] for channel in sorted(found)]
 
 
 def over_leases(now: datetime) -> int:
-    return Notification.objects.filter(state="sending", lease_until__lt=now - timedelta(seconds=15)).count()
+    rows = Notification.objects.filter(state="sending", lease_until__lt=now - timedelta(seconds=15))
+    return sum(part.count() for part in _each_index(rows))
+
+
+def _each_index(rows: "QuerySet[Notification]") -> "tuple[QuerySet[Notification], QuerySet[Notification]]":
+    """Return messages of their own, and members of bundles: both have an index of what is not done, together none."""
+    return rows.filter(carrier=None), rows.filter(carrier__isnull=False)
 
 
 def deliveries(now: datetime) -> list[Deliveries]:

@@ -2,7 +2,8 @@
 
 import io
 import json
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -21,8 +22,11 @@ from incidents.listing import TABS, Filters
 from incidents.models import Incident, Priority, Status
 from incidents.rows import listing
 from incidents.timeline import SHOWS, section
+from incidents.watch import facts
+from incidents.watch.facts import Waiting
 from incidents.watch.models import Audit
 from incidents.watch.untold import LONGEST_WAIT, untold
+from notifications.models import Notification
 from oncall.services import create_policy_asking
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -108,6 +112,21 @@ def test_of_many_that_wait_too_long_the_auditor_looks_at_a_few(
         assert len(untold(now, Audit(pk=1))) == 5
     for query in captured:
         assert visited(query["sql"]) <= 10
+
+
+@pytest.mark.parametrize("look", [facts.waiting, facts.over_leases])
+def test_messages_that_are_done_are_not_looked_at(rare: dict[str, int], look: Callable[[datetime], object]) -> None:
+    now = database_now()
+    one, other, carrier = Notification.objects.order_by("pk")[:3]
+    state = {"state": "sending", "due_at": now - timedelta(hours=1), "lease_until": now - timedelta(minutes=1)}
+    Notification.objects.filter(pk=one.pk).update(**state)
+    Notification.objects.filter(pk=other.pk).update(**state, carrier=carrier)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE notifications_notification")
+    with CaptureQueriesContext(connection) as captured:
+        assert look(now) in (2, [Waiting("email", 2, state["due_at"])])
+    for query in captured:
+        assert _visited(plan(query["sql"]), ("notifications_notification",)) <= 2
 
 
 @pytest.mark.parametrize("show", SHOWS)
