@@ -14,7 +14,7 @@ from alertsources.models import AlertSource
 from alertsources.services import create_source
 from ilert.common.clock import database_now
 from incidents import services
-from incidents.engine import composition, delivery, escalation
+from incidents.engine import composition, delivery, escalation, sending
 from incidents.engine.bell import Bell
 from notifications import channels
 from notifications.channels import Message, PermanentError, TemporaryError
@@ -81,7 +81,7 @@ class Bench:
         self._patch.setattr(Bell, "ring", lambda bell: None)
         # Whoever hangs does so by the clock of the process too.
         self.hung = 0.0
-        for module in (composition, delivery):
+        for module in (composition, delivery, sending):
             self._patch.setattr(module, "monotonic", lambda: monotonic() + self.hung)
         self._transaction = transaction.atomic()
         self._transaction.__enter__()

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.model.machine import Machine, Timing
+from tests.model.reference import Level
 
 COMMON = settings(
     deadline=None,
@@ -49,4 +50,13 @@ def test_who_is_away_when_a_notice_is_due_is_not_told_later(machine: Machine) ->
     machine.a_tool_says_more(fuse=None, key="disk", source="api", what="resolve")
     machine.time_passes(wait=1)
     machine.somebody_comes_or_goes(name="Alice", what="returns")
+    machine.time_passes(wait=1)
+
+
+def test_what_waits_behind_a_provider_that_hangs_is_sent_once(machine: Machine) -> None:
+    """Found at random: its claim had run out, and others had sent it when its first claimer came to it."""
+    both = [Level(1, ["Bob", "Carol"])]
+    machine.an_admin_sets_it_up(one=[], two=both, rounds=1, timing=Timing(0, None), minutes=None)
+    machine.a_provider_fails(how="hangs", name="Bob", place=0)
+    machine.a_tool_alerts(fuse=None, key="disk", priority=None, source="quiet")
     machine.time_passes(wait=1)
