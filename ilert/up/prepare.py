@@ -38,13 +38,27 @@ def prepare_database(answer: int) -> int:
     with connection.cursor() as cursor:
         # The limits are for requests; a migration may take longer.
         cursor.execute("SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0")
-        cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_LOCK])
+    _take_turn()
     _migrate_if_needed()
     email, password = ensure_first_admin()
     ensure_default_policy()
     os.write(answer, json.dumps({"email": email, "password": password}).encode())
     connection.close()
     return 0
+
+
+def _take_turn() -> None:
+    """Wait until nobody else migrates this database.
+
+    By asking again: whoever waits inside a statement keeps the other one's indexes, which are built beside the intake,
+    from being finished, and PostgreSQL ends such a pair as a deadlock.
+    """
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [_MIGRATION_LOCK])
+            if cursor.fetchone()[0]:
+                return
+            time.sleep(0.1)
 
 
 def _wait_for_database() -> None:

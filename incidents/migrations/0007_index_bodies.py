@@ -10,6 +10,8 @@ class Migration(migrations.Migration):
     dependencies = [("incidents", "0006_retention")]
 
     operations = [
+        # What an interrupted attempt leaves is no index, and in the way of the next attempt.
+        migrations.RunSQL("DROP INDEX CONCURRENTLY IF EXISTS incidents_event_body", migrations.RunSQL.noop),
         AddIndexConcurrently(
             model_name="event",
             index=models.Index(
