@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from incidents.models import Incident, LogEntry, Priority, Status
 from incidents.timeline import Kind
@@ -33,7 +33,7 @@ def untold(now: datetime, audit: Audit) -> list[int]:
     # more than a day either. That an accepted one asks nobody is no fault, as somebody has it. Should there be many,
     # the index of due times has the latest first.
     far = Incident.objects.filter(next_escalation_at__gt=now + LONGEST_WAIT).order_by("-next_escalation_at")
-    far = far.exclude(snoozed_until__gt=now)
+    far = far.exclude(snoozed_until__gte=F("next_escalation_at"))
     quiet = resting.filter(pk__in=_slice(resting.filter(priority=Priority.LOW), audit)).filter(~Exists(_messages()))
     found = {pk for rows in (stuck, far[:SHOWN], quiet) for pk in rows.values_list("pk", flat=True)}
     return sorted(found, reverse=True)[:SHOWN]

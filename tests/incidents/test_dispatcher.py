@@ -58,9 +58,9 @@ def test_what_is_asked_while_at_work_is_done_after_it() -> None:
     assert len(times) == 2
 
 
-def test_who_asks_does_not_wait_for_a_provider_that_hangs(
-    dispatcher: Dispatcher, source: AlertSource, alice: User, recorder: Recorder
-) -> None:
+@pytest.fixture
+def go_on(dispatcher: Dispatcher, source: AlertSource, alice: User, recorder: Recorder) -> threading.Event:
+    """A message is on its way to a provider that hangs until this is set."""
     hangs, go_on = threading.Event(), threading.Event()
 
     def hang() -> None:
@@ -72,6 +72,12 @@ def test_who_asks_does_not_wait_for_a_provider_that_hangs(
     ask(source)
     dispatcher.ask()
     assert hangs.wait(10)
+    return go_on
+
+
+def test_who_asks_does_not_wait_for_a_provider_that_hangs(
+    go_on: threading.Event, dispatcher: Dispatcher, source: AlertSource, alice: User, recorder: Recorder
+) -> None:
     recorder.behaviour = lambda: None
     add_method(alice, "second")
     ask(source, name="mail")
@@ -83,19 +89,8 @@ def test_who_asks_does_not_wait_for_a_provider_that_hangs(
 
 
 def test_closing_waits_for_what_is_on_its_way_and_begins_nothing_more(
-    dispatcher: Dispatcher, source: AlertSource, alice: User, recorder: Recorder
+    go_on: threading.Event, dispatcher: Dispatcher, source: AlertSource
 ) -> None:
-    hangs, go_on = threading.Event(), threading.Event()
-
-    def hang() -> None:
-        hangs.set()
-        go_on.wait(10)
-
-    recorder.behaviour = hang
-    add_method(alice, "first")
-    ask(source)
-    dispatcher.ask()
-    assert hangs.wait(10)
     closing = threading.Thread(target=dispatcher.close)
     closing.start()
     ask(source, name="mail")

@@ -95,6 +95,29 @@ def test_a_poisoned_incident_keeps_no_other_from_its_step(source, alice: User, n
     assert [line.split(":")[0] for line in told(broken)] == ["Alice", "Alice", "Bob"]
 
 
+@pytest.mark.django_db
+def test_what_falls_due_meanwhile_comes_along(source: AlertSource, now: datetime) -> None:
+    for late, incident in enumerate(open_incidents(source, 3, now)):
+        Incident.objects.filter(pk=incident.pk).update(next_escalation_at=now + late * 1.5 * MINUTE)
+    moments = [now, now + 2 * MINUTE]
+    assert escalation.escalate_due(lambda: moments.pop(0) if len(moments) > 1 else moments[0]) == 2
+    asked = LogEntry.objects.filter(kind="level.asked").order_by("pk")
+    assert list(asked.values_list("created_at", flat=True)) == [now, now + 2 * MINUTE]
+
+
+@pytest.mark.django_db
+def test_of_many_steps_the_first_are_told_while_the_rest_are_taken(
+    source: AlertSource, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[int] = []
+    due = Incident.objects.filter(next_escalation_at__lte=now)
+    monkeypatch.setattr(escalation, "BATCH", 2)
+    monkeypatch.setattr(Dispatcher, "ask", lambda dispatcher: left.append(due.count()))
+    open_incidents(source, 6, now)
+    tasks.work_due()
+    assert left == [4, 0]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_many_hands_tell_everybody_once(source: AlertSource, alice: User, now: datetime, monkeypatch) -> None:
     monkeypatch.setattr(escalation, "BATCH", 7)

@@ -222,6 +222,8 @@ def test_a_long_snooze_is_somebodys_wish(incident: Incident, alice: User) -> Non
     now = database_now()
     lifecycle.snooze(incident.pk, now + timedelta(days=20), alice, now)
     assert found_untold() == []
+    Incident.objects.update(next_escalation_at=now + timedelta(days=21))
+    assert found_untold() == [incident.pk]
 
 
 @pytest.mark.parametrize(
