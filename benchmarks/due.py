@@ -40,13 +40,16 @@ _MAKE_DUE = Statement(
     "UPDATE incidents_incident AS incident SET next_escalation_at = due.at FROM unnest($1, $2) AS due (id, at) "
     "WHERE incident.id = due.id",
 )
-# A batch notes its time just before it claims; what it writes is there for the senders once it has committed.
+# A batch notes its time just before it claims. What it writes is there for the senders once it has committed: some
+# milliseconds after the time that PostgreSQL notes, which is when it begins to write the log out.
 _STEPS = (
     "SELECT incident_id, min(created_at), max(pg_xact_commit_timestamp(xmin)) FROM incidents_logentry "
-    "WHERE id > %s AND kind = %s GROUP BY incident_id"
+    "WHERE id > %s AND kind = %s AND incident_id = ANY(%s) GROUP BY incident_id"
 )
 _LEAD = timedelta(seconds=4)
 _LIMIT = 120.0
+# Those that have had their turn are due later than anything that `seed_incidents` makes up.
+_PUT_OFF = timedelta(days=90)
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,10 @@ def _start(stack: ExitStack, processes: int) -> dict[str, subprocess.Popen[bytes
 
 
 def _storm(count: int, spread: timedelta) -> dict[str, float]:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW track_commit_timestamp")
+        if cursor.fetchone() != ("on",):
+            raise SystemExit("Set track_commit_timestamp in PostgreSQL: it tells when each step was there.")
     _wait_for_calm()
     after = _last_entry()
     due = _make_due(count, spread)
@@ -99,8 +106,10 @@ def _storm(count: int, spread: timedelta) -> dict[str, float]:
     # Whoever looks takes time from what it looks at, so that it only waits for the end: the rows say the rest.
     while _left(first, last) and (database_now() - last).total_seconds() < _LIMIT:
         time.sleep(0.1)
-    taken = _taken(after)
+    taken = _taken(after, list(due))
     _put_off(list(due))
+    if not taken:
+        raise SystemExit(f"None of {count} steps was taken within {_LIMIT:.0f} s.")
     claimed = [(taken[pk].claimed - at).total_seconds() for pk, at in due.items() if pk in taken]
     handed = [(taken[pk].handed - at).total_seconds() for pk, at in due.items() if pk in taken]
     took = (max(step.handed for step in taken.values()) - first).total_seconds()
@@ -123,10 +132,9 @@ def _wait_for_calm() -> None:
 
 
 def _put_off(ids: list[int]) -> None:
-    """The next steps of these shall not fall into a later run."""
-    Incident.objects.filter(pk__in=ids, next_escalation_at__isnull=False).update(
-        next_escalation_at=database_now() + timedelta(days=30)
-    )
+    """These shall not be in a later run."""
+    taken = Incident.objects.filter(pk__in=ids, next_escalation_at__isnull=False)
+    taken.update(next_escalation_at=database_now() + _PUT_OFF)
 
 
 def _audit(times: int) -> dict[str, float]:
@@ -141,7 +149,8 @@ def _audit(times: int) -> dict[str, float]:
 def _make_due(count: int, spread: timedelta) -> dict[int, datetime]:
     """Let steps fall due one after the other within `spread`. Returns when each incident's is."""
     begin = database_now() + _LEAD + timedelta(seconds=count / 5000)
-    waiting = Incident.objects.filter(status=Status.PENDING, next_escalation_at__gt=begin + timedelta(hours=1))
+    fresh = (begin + timedelta(hours=1), begin + _PUT_OFF / 2)
+    waiting = Incident.objects.filter(status=Status.PENDING, next_escalation_at__range=fresh)
     chosen = list(waiting.order_by("-pk").values_list("pk", flat=True)[:count])
     if len(chosen) < count:
         raise SystemExit(f"Only {len(chosen)} pending incidents are left: seed more with --open.")
@@ -160,10 +169,10 @@ def _left(first: datetime, last: datetime) -> bool:
     return Incident.objects.filter(next_escalation_at__range=(first, last)).exists()
 
 
-def _taken(after: int) -> dict[int, _Taken]:
+def _taken(after: int, ids: list[int]) -> dict[int, _Taken]:
     """Return for each incident that has taken its step when that was."""
     with connection.cursor() as cursor:
-        cursor.execute(_STEPS, [after, Kind.NOTIFIED])
+        cursor.execute(_STEPS, [after, Kind.NOTIFIED, ids])
         return {pk: _Taken(claimed, handed) for pk, claimed, handed in cursor.fetchall()}
 
 
