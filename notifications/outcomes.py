@@ -18,8 +18,10 @@ from notifications.outbox import State
 
 FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(minutes=3)
-# A message that could not be handed over for so long after its first attempt is given up.
+# A message that could not be handed over for so long after its first attempt is given up; after so many at least, as
+# an outage of ours may lie in between.
 RETRY_FOR = timedelta(minutes=30)
+LEAST_ATTEMPTS = 7
 
 _CLOSE = """
 UPDATE notifications_notification n SET
@@ -67,10 +69,11 @@ def fate(result: Result, jitter: Callable[[], float]) -> Fate:
     delay = min(FIRST_RETRY * 2 ** min(count - 1, 10), LONGEST_RETRY) * (0.5 + jitter() / 2)
     wish = timedelta(seconds=min(error.retry_after or 0, RETRY_FOR.total_seconds() * 2))
     due_at = result.finished_at + max(delay, wish + FIRST_RETRY * jitter() if wish else wish)
-    if due_at > (result.notification.first_attempt_at or result.started_at) + RETRY_FOR:
-        minutes = RETRY_FOR.total_seconds() / 60
+    first = result.notification.first_attempt_at or result.started_at
+    if wish > RETRY_FOR or (due_at > first + RETRY_FOR and count >= LEAST_ATTEMPTS):
+        minutes = (result.finished_at - first).total_seconds() / 60
         return Fate(
-            State.FAILED, f"Given up, as {count} attempts within {minutes:g} min came to nothing: {error.answer}"
+            State.FAILED, f"Given up, as {count} attempts within {minutes:.0f} min came to nothing: {error.answer}"
         )
     return Fate(State.PLANNED, error.answer, due_at)
 

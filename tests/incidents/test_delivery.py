@@ -202,6 +202,18 @@ def test_a_wish_to_wait_for_too_long_is_the_end(notification) -> None:
     assert (given_up.state, "429 come back tomorrow" in given_up.answer) == (State.FAILED, True)
 
 
+def test_an_outage_of_ours_is_not_the_end(notification) -> None:
+    now = database_now()
+    notification.first_attempt_at = now - timedelta(hours=3)
+
+    def state_after(attempts: int) -> str:
+        notification.attempt_count = attempts
+        result = outcomes.Result(notification, now, now, "", TemporaryError("busy"))
+        return outcomes.fate(result, lambda: 1.0).state
+
+    assert [state_after(attempts) for attempts in (2, 6, 7)] == [State.PLANNED, State.PLANNED, State.FAILED]
+
+
 def test_trying_comes_to_an_end_that_says_so(notification, recorder: Recorder) -> None:
     recorder.behaviour = failing(TemporaryError("down"))
     moment, end = database_now(), after(3600)
