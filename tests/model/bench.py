@@ -26,7 +26,7 @@ from tests.model import product
 from tests.model.post import Letter, Post
 from tests.model.product import Violation
 from tests.model.reference import HIGH, LOW, Incident, Level, Person, Policy, Rule, Source, World
-from tests.model.stage import Fuse, Provider, set_clock
+from tests.model.stage import CHANNELS, Fuse, Provider, set_clock
 
 START = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 NAMES = ("Alice", "Bob", "Carol")
@@ -76,7 +76,7 @@ class Bench:
         self.marked: dict[str, Incident] = {}
         self.serial = 0
         self._patch = pytest.MonkeyPatch()
-        for slug in ("email", "pager"):
+        for slug in CHANNELS:
             self._patch.setitem(channels.ALL, slug, Provider(slug, self._arrives))
         self._patch.setattr(Bell, "ring", lambda bell: None)
         # Whoever hangs does so by the clock of the process too.

@@ -8,14 +8,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from tests.model.reference import Incident, Message, World
+from tests.model.stage import CHANNELS, channel_of
 
 # A sender that died keeps its lease and its place among the senders of its channel for as long.
 LEASE = timedelta(seconds=15)
 # A message that was refused for now comes again within this.
 RETRY = timedelta(minutes=6)
-# So often it is tried at least, if every try is refused for now.
+# So often it is tried at least, if every try is refused for now or its sender dies.
 TRIES = 7
 NEVER = datetime.max.replace(tzinfo=UTC)
+# A provider that has refused so often in a row is left alone, for so long at most until one message tries.
+SICK, LEFT_ALONE = 3, timedelta(seconds=60)
+# More than these within a minute, to one contact method, are told in bundles, whose distance is a minute at most.
+HANDFUL, LATELY = 5, timedelta(seconds=60)
 
 
 @dataclass
@@ -25,11 +30,30 @@ class Fate:
     earliest: datetime
     latest: datetime
     ids: set[str] = field(default_factory=set)
-    refusals: int = 0
+    tries: int = 0
+    """That came to nothing."""
     may_repeat: bool = False
     is_done: bool = False
     held: bool = False
     """A sender that is dead by now has it in its hands: for the product somebody may have been told."""
+    was_held: bool = False
+    """The person's next method may have been called in since."""
+
+    def hold(self) -> None:
+        self.tries += 1
+        self.held = self.was_held = True
+
+
+@dataclass
+class Health:
+    """What is known of a provider: how often in a row it has refused for now, and until when it may be left alone."""
+
+    refusals: int
+    left_alone_until: datetime
+
+    @property
+    def is_sick(self) -> bool:
+        return self.refusals >= SICK
 
 
 @dataclass(frozen=True)
@@ -37,6 +61,7 @@ class Letter:
     """A message as it was handed to a provider, and what it stands for."""
 
     id: str
+    method: str
     named: tuple[tuple[Incident, Message], ...]
 
 
@@ -47,6 +72,8 @@ class Post:
         self._last: Letter | None = None
         self._handed: list[Letter] = []
         self._excused_until = world.now
+        self._gone_out: list[tuple[datetime, Letter]] = []
+        self._health = {channel: Health(0, world.now) for channel in CHANNELS}
         self.complaints: list[str] = []
 
     def fate(self, message: Message) -> Fate:
@@ -55,17 +82,24 @@ class Post:
 
     def arrives(self, method: str, message_id: str, incidents: list[Incident]) -> Letter:
         """A provider is handed a message now. Complain unless somebody has asked for it."""
-        found = [(incident, self._match(method, message_id, incident)) for incident in incidents]
-        letter = Letter(message_id, tuple((incident, message) for incident, message in found if message))
+        is_bundle = len(incidents) > 1
+        found = [
+            (incident, message)
+            for incident in incidents
+            for message in self._match(method, message_id, incident)[: None if is_bundle else 1]
+        ]
+        letter = Letter(message_id, method, tuple(found))
         if not incidents:
             self.complaints.append(f"a message to {method} names no incident")
         for _, message in letter.named:
             self.fate(message).ids.add(message_id)
         self._last = letter
         self._handed.append(letter)
+        self._gone_out.append((self._world.now, letter))
         return letter
 
-    def _match(self, method: str, message_id: str, incident: Incident) -> Message | None:
+    def _match(self, method: str, message_id: str, incident: Incident) -> list[Message]:
+        """Return what a message that names the incident stands for; a bundle may stand for all that is due."""
         mine = [message for message in incident.messages if message.method == method]
         wanted = [message for message in mine if self._world.is_wanted(incident, message)]
         known = [message for message in mine if message_id in self.fate(message).ids]
@@ -75,39 +109,53 @@ class Post:
                 self.complaints.append(f"told {method} again of {incident.key}, which is {incident.status}")
             elif not self.fate(known[0]).may_repeat:
                 self.complaints.append(f"told {method} twice of {incident.key}")
-            return known[0]
+            return known
         if not new:
             self.complaints.append(f"told {method} of {incident.key} ({incident.status}), which nobody asked for")
-            return None
-        first = min(new, key=lambda message: self.fate(message).earliest)
-        if self.fate(first).earliest > self._world.now:
+            return []
+        # Of several that may come by now, the one that must.
+        first, *others = sorted(new, key=lambda message: (self.fate(message).earliest, self.fate(message).latest))
+        if self.fate(first).earliest > self._world.now and not self._is_called_in(incident, first):
             early = self.fate(first).earliest - self._world.now
             self.complaints.append(f"told {method} of {incident.key} {early} too early")
-        return first
+        return [first, *(message for message in others if self.fate(message).earliest <= self._world.now)]
+
+    def _is_called_in(self, incident: Incident, message: Message) -> bool:
+        """Whether another method of the person was in a dead sender's hands, or waits for a provider left alone."""
+        due = [other for other in self._others(incident, message) if self.fate(other).earliest <= self._world.now]
+        return any(self.fate(other).was_held for other in self._by_other_methods(incident, message)) or any(
+            self._health[channel_of(other.method)].is_sick for other in due
+        )
 
     # How it ended.
 
     def taken(self, letter: Letter) -> None:
+        self._health[channel_of(letter.method)].refusals = 0
         for _, message in letter.named:
             fate = self.fate(message)
             fate.is_done, fate.may_repeat, fate.held, message.sent = True, False, False, True
 
     def refused_for_now(self, letter: Letter) -> None:
+        health = self._health[channel_of(letter.method)]
+        health.refusals += 1
+        if health.is_sick:
+            health.left_alone_until = self._world.now + LEFT_ALONE
         for incident, message in letter.named:
             fate = self.fate(message)
-            fate.refusals += 1
+            fate.tries += 1
             fate.may_repeat, fate.held, message.sent = True, False, False
             fate.latest = self._world.now + RETRY
-            fate.is_done = fate.refusals >= TRIES
+            fate.is_done = fate.tries >= TRIES
             for other in self._others(incident, message):
                 self.fate(other).earliest = min(self.fate(other).earliest, self._world.now)
 
     def refused_for_good(self, letter: Letter) -> None:
-        """The person's next method is used at once."""
+        """The person's next method is used at once. The provider is there: it has answered."""
+        self._health[channel_of(letter.method)].refusals = 0
         for incident, message in letter.named:
             incident.messages.remove(message)
             others = self._others(incident, message)
-            if len(others) == 1 and not self.fate(others[0]).refusals:
+            if len(others) == 1 and not self.fate(others[0]).tries:
                 self.fate(others[0]).latest = min(self.fate(others[0]).latest, self._world.now)
             for other in others:
                 self.fate(other).earliest = min(self.fate(other).earliest, self._world.now)
@@ -115,12 +163,16 @@ class Post:
     def in_doubt(self, letter: Letter) -> None:
         """Whoever was sending is dead or hangs: the provider may have it, and nobody knows."""
         for _, message in letter.named:
-            fate = self.fate(message)
-            fate.may_repeat = fate.held = message.sent = True
+            self.fate(message).hold()
+            self.fate(message).may_repeat = message.sent = True
 
     def _others(self, incident: Incident, message: Message) -> list[Message]:
-        mine = [one for one in incident.messages if one is not message and one.person == message.person]
+        """Return what else waits for the person, by another method."""
+        mine = self._by_other_methods(incident, message)
         return [one for one in mine if not one.sent and not self.fate(one).is_done]
+
+    def _by_other_methods(self, incident: Incident, message: Message) -> list[Message]:
+        return [one for one in incident.messages if one.person == message.person and one.method != message.method]
 
     # When a sender dies.
 
@@ -134,20 +186,25 @@ class Post:
             for incident, message in letter.named:
                 if (incident, message.method) in held:
                     self.fate(message).may_repeat = True
+                    if message not in incident.messages:
+                        # Refused for good, which is not written down either.
+                        incident.messages.append(message)
 
     def sender_died(self, held: list[tuple[Incident, str]]) -> None:
         """The last message may have gone out unrecorded; `held` are those whose lease has to run out first."""
         self.unrecorded(held)
         self._excused_until = max(self._excused_until, self._world.now + LEASE)
         for incident, message in self._last.named if self._last else ():
-            fate = self.fate(message)
-            fate.may_repeat, fate.held = True, fate.held or (incident, message.method) in held
+            self.fate(message).may_repeat = True
+            if (incident, message.method) in held:
+                self.fate(message).hold()
         for incident, method in held:
             mine = [one for one in incident.messages if one.method == method]
             if not any(self.fate(one).held for one in mine):
                 waiting = [one for one in mine if not self.fate(one).is_done]
                 for message in sorted(waiting, key=lambda one: self.fate(one).earliest)[:1]:
-                    self.fate(message).held = message.sent = True
+                    self.fate(message).hold()
+                    message.sent = True
 
     def leases_seen(self, held: list[tuple[Incident, str]]) -> None:
         """What was held, is so no longer and was not sent again was dropped: nobody counts it as told."""
@@ -164,7 +221,10 @@ class Post:
         for incident in self._world.incidents:
             for message in list(incident.messages):
                 fate = self.fate(message)
-                must_be_over = fate.latest <= self._world.now and not is_excused
+                health = self._health[channel_of(message.method)]
+                is_left_alone = health.is_sick and self._world.now < health.left_alone_until
+                may_wait = is_excused or is_left_alone or self._is_crowded(message.method)
+                must_be_over = fate.latest <= self._world.now and not may_wait
                 if fate.is_done:
                     continue
                 if self._world.is_wanted(incident, message):
@@ -172,6 +232,16 @@ class Post:
                         self.complaints.append(f"did not tell {message.method} of {incident.key}, due {message.at}")
                 elif fate.earliest <= self._world.now and not fate.held:
                     self._given_up(incident, message, is_certain=must_be_over)
+
+    def _is_crowded(self, method: str) -> bool:
+        """Whether so much has gone out there lately that what waits may do so until the next bundle."""
+        lately = [each for at, each in self._gone_out if each.method == method and at > self._world.now - LATELY]
+        messages = [message for incident in self._world.incidents for message in incident.messages]
+        waiting = [one for one in messages if one.method == method and self._waits(self.fate(one))]
+        return bool(lately) and sum(len(letter.named) for letter in lately) + len(waiting) > HANDFUL
+
+    def _waits(self, fate: Fate) -> bool:
+        return not fate.ids and fate.earliest <= self._world.now
 
     def _given_up(self, incident: Incident, message: Message, *, is_certain: bool) -> None:
         """Who is away when a message is due is not told of it later, unless nobody has looked at it yet."""

@@ -78,6 +78,14 @@ class Fuse:
         return execute(sql, params, many, context)
 
 
+CHANNELS = ("email", "pager")
+
+
+def channel_of(address: str) -> str:
+    """Return the channel of a contact method: every person begins with an e-mail address."""
+    return "pager" if "-pager-" in address else "email"
+
+
 class Provider(Channel):
     """The network's edge: it tells the machine of each message and does with it what the machine says."""
 
@@ -92,4 +100,14 @@ class Provider(Channel):
         return "taken"
 
 
-__all__ = ["Crash", "Fuse", "PermanentError", "Provider", "TemporaryError", "clock_of_our_own", "set_clock"]
+__all__ = [
+    "CHANNELS",
+    "Crash",
+    "Fuse",
+    "PermanentError",
+    "Provider",
+    "TemporaryError",
+    "channel_of",
+    "clock_of_our_own",
+    "set_clock",
+]
