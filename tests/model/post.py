@@ -186,6 +186,7 @@ class Post:
             for incident, message in letter.named:
                 if (incident, message.method) in held:
                     self.fate(message).may_repeat = True
+                    self.fate(message).hold()
                     if message not in incident.messages:
                         # Refused for good, which is not written down either.
                         incident.messages.append(message)

@@ -138,3 +138,15 @@ def test_of_two_messages_to_one_method_the_one_that_is_due_comes_first(machine: 
         )
     machine.a_provider_fails(how="refuses for now", name="Alice", place=0)
     machine.time_passes(wait=0)
+
+
+def test_what_a_dead_sender_has_not_written_down_may_be_forgotten(machine: Machine) -> None:
+    """Found at random: handed over, accepted before others came to it, and the product knows of nobody who was told."""
+    machine.an_admin_sets_it_up(one=[], two=[], rounds=1, timing=Timing(0, None), minutes=None)
+    for key, scope in (("disk", "app-1"), ("disk", "app-2"), ("memory", "app-1")):
+        machine.a_tool_without_ids_alerts(fuse=None, key=key, scope=scope)
+        machine.time_passes_and_nobody_works(wait=1)
+    machine.the_engine_dies(fuse=12, part="deliver", wait=0)
+    machine.somebody_acts(deed="accept", fuse=None, name="Alice", place=1)
+    machine.time_passes(wait=20)
+    machine.a_tool_without_ids_resolves(fuse=None, key="disk", scope="app-2")
