@@ -26,9 +26,11 @@ def work_due() -> None:
     with apart("taking steps"):
         if escalation.escalate_batch(database_now()) == escalation.BATCH:
             # There is more than this one can do in time: every process of the pool takes its share.
-            _call_helpers()
+            with apart("calling for help"):
+                _call_helpers()
             # The first messages go out meanwhile.
-            dispatcher().ask()
+            with apart("asking for messages"):
+                dispatcher().ask()
             take_steps()
     with apart("looking for due messages"):
         if outbox.oldest_due_at(database_now()):

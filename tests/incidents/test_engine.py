@@ -118,6 +118,21 @@ def test_of_many_steps_the_first_are_told_while_the_rest_are_taken(
     assert left == [4, 0]
 
 
+@pytest.mark.django_db
+def test_steps_are_taken_whether_or_not_anybody_can_be_called_to_help(
+    source: AlertSource, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("neither broker nor thread")
+
+    monkeypatch.setattr(escalation, "BATCH", 2)
+    monkeypatch.setattr(Dispatcher, "ask", fails)
+    monkeypatch.setattr(tasks.take_steps, "apply_async", fails)
+    open_incidents(source, 6, now)
+    tasks.work_due()
+    assert Notification.objects.count() == 6
+
+
 @pytest.mark.django_db(transaction=True)
 def test_many_hands_tell_everybody_once(source: AlertSource, alice: User, now: datetime, monkeypatch) -> None:
     monkeypatch.setattr(escalation, "BATCH", 7)

@@ -58,7 +58,7 @@ class Machine(RuleBasedStateMachine):
         try:
             if self.is_sound:
                 self.bench.behaviour.clear()
-                for wait in (20, 400):
+                for wait in (20, 400, 70):
                     self.bench.pass_time(wait)
                     self._work()
         finally:

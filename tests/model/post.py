@@ -14,8 +14,8 @@ from tests.model.stage import CHANNELS, channel_of
 LEASE = timedelta(seconds=15)
 # A message that was refused for now comes again within this.
 RETRY = timedelta(minutes=6)
-# So often it is tried at least, if every try is refused for now or its sender dies.
-TRIES = 7
+# So often it is tried at least, and for about so long, if every try is refused for now or its sender dies.
+TRIES, TRIED_FOR, LONGEST_WAIT = 7, timedelta(minutes=30), timedelta(minutes=3)
 NEVER = datetime.max.replace(tzinfo=UTC)
 # A provider that has refused so often in a row is left alone, for so long at most until one message tries.
 SICK, LEFT_ALONE = 3, timedelta(seconds=60)
@@ -31,7 +31,7 @@ class Fate:
     latest: datetime
     ids: set[str] = field(default_factory=set)
     tries: int = 0
-    """That came to nothing."""
+    first_tried_at: datetime = NEVER
     may_repeat: bool = False
     is_done: bool = False
     held: bool = False
@@ -39,9 +39,12 @@ class Fate:
     was_held: bool = False
     """The person's next method may have been called in since."""
 
-    def hold(self) -> None:
+    def tried(self, now: datetime) -> None:
         self.tries += 1
-        self.held = self.was_held = True
+        self.first_tried_at = min(self.first_tried_at, now)
+
+    def may_be_given_up(self, now: datetime) -> bool:
+        return self.tries >= TRIES and now + LONGEST_WAIT > self.first_tried_at + TRIED_FOR
 
 
 @dataclass
@@ -93,6 +96,7 @@ class Post:
             self.complaints.append(f"a message to {method} names no incident")
         for _, message in letter.named:
             self.fate(message).ids.add(message_id)
+            self.fate(message).tried(self._world.now)
         self._last = letter
         self._handed.append(letter)
         self._gone_out.append((self._world.now, letter))
@@ -142,10 +146,9 @@ class Post:
             health.left_alone_until = self._world.now + LEFT_ALONE
         for incident, message in letter.named:
             fate = self.fate(message)
-            fate.tries += 1
             fate.may_repeat, fate.held, message.sent = True, False, False
             fate.latest = self._world.now + RETRY
-            fate.is_done = fate.tries >= TRIES
+            fate.is_done = fate.may_be_given_up(self._world.now)
             for other in self._others(incident, message):
                 self.fate(other).earliest = min(self.fate(other).earliest, self._world.now)
 
@@ -163,8 +166,8 @@ class Post:
     def in_doubt(self, letter: Letter) -> None:
         """Whoever was sending is dead or hangs: the provider may have it, and nobody knows."""
         for _, message in letter.named:
-            self.fate(message).hold()
-            self.fate(message).may_repeat = message.sent = True
+            self._hold(message)
+            self.fate(message).may_repeat = True
 
     def _others(self, incident: Incident, message: Message) -> list[Message]:
         """Return what else waits for the person, by another method."""
@@ -173,6 +176,11 @@ class Post:
 
     def _by_other_methods(self, incident: Incident, message: Message) -> list[Message]:
         return [one for one in incident.messages if one.person == message.person and one.method != message.method]
+
+    def _hold(self, message: Message) -> None:
+        """A sender that cannot say so any more has it, or has handed it over: the person may have been told."""
+        fate = self.fate(message)
+        fate.held = fate.was_held = message.sent = True
 
     # When a sender dies.
 
@@ -186,7 +194,7 @@ class Post:
             for incident, message in letter.named:
                 if (incident, message.method) in held:
                     self.fate(message).may_repeat = True
-                    self.fate(message).hold()
+                    self._hold(message)
                     if message not in incident.messages:
                         # Refused for good, which is not written down either.
                         incident.messages.append(message)
@@ -195,23 +203,29 @@ class Post:
         """The last message may have gone out unrecorded; `held` are those whose lease has to run out first."""
         self.unrecorded(held)
         self._excused_until = max(self._excused_until, self._world.now + LEASE)
-        for incident, message in self._last.named if self._last else ():
+        for _, message in self._last.named if self._last else ():
             self.fate(message).may_repeat = True
-            if (incident, message.method) in held:
-                self.fate(message).hold()
         for incident, method in held:
             mine = [one for one in incident.messages if one.method == method]
             if not any(self.fate(one).held for one in mine):
                 waiting = [one for one in mine if not self.fate(one).is_done]
                 for message in sorted(waiting, key=lambda one: self.fate(one).earliest)[:1]:
-                    self.fate(message).hold()
-                    message.sent = True
+                    self._hold(message)
+                    self.fate(message).tried(self._world.now)
 
     def leases_seen(self, held: list[tuple[Incident, str]]) -> None:
-        """What was held, is so no longer and was not sent again was dropped: nobody counts it as told."""
+        """What was held, is so no longer and was not sent again was dropped: nobody counts it as told.
+
+        Unless it is still wanted: then it has to come.
+        """
         for incident in self._world.incidents:
             for message in list(incident.messages):
-                if self.fate(message).held and (incident, message.method) not in held:
+                fate = self.fate(message)
+                if not fate.held or (incident, message.method) in held:
+                    continue
+                if self._world.is_wanted(incident, message):
+                    fate.held = fate.is_done = message.sent = False
+                else:
                     incident.messages.remove(message)
 
     # What must have happened by now.
@@ -224,7 +238,7 @@ class Post:
                 fate = self.fate(message)
                 health = self._health[channel_of(message.method)]
                 is_left_alone = health.is_sick and self._world.now < health.left_alone_until
-                may_wait = is_excused or is_left_alone or self._is_crowded(message.method)
+                may_wait = is_excused or is_left_alone or (self._waits(fate) and self._is_crowded(message.method))
                 must_be_over = fate.latest <= self._world.now and not may_wait
                 if fate.is_done:
                     continue

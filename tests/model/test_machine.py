@@ -150,3 +150,14 @@ def test_what_a_dead_sender_has_not_written_down_may_be_forgotten(machine: Machi
     machine.somebody_acts(deed="accept", fuse=None, name="Alice", place=1)
     machine.time_passes(wait=20)
     machine.a_tool_without_ids_resolves(fuse=None, key="disk", scope="app-2")
+
+
+def test_a_refusal_that_a_dead_sender_has_not_written_down_is_not_known(machine: Machine) -> None:
+    """Found at random: for the product the message may have arrived, so that its reader hears of the end."""
+    both = [Level(1, ["Alice", "Carol"])]
+    machine.an_admin_sets_it_up(one=both, two=[], rounds=1, timing=Timing(0, None), minutes=None)
+    machine.a_provider_fails(how="refuses for now", name="Alice", place=0)
+    machine.a_provider_fails(how="dies", name="Carol", place=0)
+    machine.a_tool_alerts(fuse=None, key="disk", priority=None, source="api")
+    machine.time_passes(wait=0)
+    machine.a_tool_says_more(fuse=None, key="disk", source="api", what="resolve")
