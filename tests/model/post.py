@@ -17,8 +17,9 @@ RETRY = timedelta(minutes=6)
 # So often it is tried at least, and for about so long, if every try is refused for now or its sender dies.
 TRIES, TRIED_FOR, LONGEST_WAIT = 7, timedelta(minutes=30), timedelta(minutes=3)
 NEVER = datetime.max.replace(tzinfo=UTC)
-# A provider that has refused so often in a row is left alone, for so long at most until one message tries.
-SICK, LEFT_ALONE = 3, timedelta(seconds=60)
+# A provider that has refused so often in a row is left alone, for a minute at most until one message tries. It counts
+# from the end of an attempt, which is a moment after its beginning.
+SICK, LEFT_ALONE = 3, timedelta(seconds=61)
 # More than these within a minute, to one contact method, are told in bundles, whose distance is a minute at most.
 HANDFUL, LATELY = 5, timedelta(seconds=60)
 
