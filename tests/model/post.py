@@ -78,6 +78,7 @@ class Post:
         self._excused_until = world.now
         self._gone_out: list[tuple[datetime, Letter]] = []
         self._health = {channel: Health(0, world.now) for channel in CHANNELS}
+        self._refusals_before = dict.fromkeys(CHANNELS, 0)
         self.complaints: list[str] = []
 
     def fate(self, message: Message) -> Fate:
@@ -188,12 +189,17 @@ class Post:
     def sender_starts(self) -> None:
         self._last = None
         self._handed = []
+        self._refusals_before = {channel: health.refusals for channel, health in self._health.items()}
 
     def unrecorded(self, held: list[tuple[Incident, str]]) -> None:
         """What a sender has handed over it records a batch at a time: whoever takes over sends what it still holds."""
         for letter in self._handed:
             for incident, message in letter.named:
                 if (incident, message.method) in held:
+                    # Nor is it written down that the provider has answered.
+                    channel = channel_of(message.method)
+                    health = self._health[channel]
+                    health.refusals = max(health.refusals, self._refusals_before[channel])
                     self.fate(message).may_repeat = True
                     self._hold(message)
                     if message not in incident.messages:
