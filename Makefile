@@ -26,7 +26,7 @@ e2e: ## Run the browser tests in real Chromium, two files at a time
 faults: ## Kill real processes and see what is left
 	@bin/setup dev && exec bin/faults $(ARGS)
 
-reliability: ## The full fault harness: 45 minutes, figures into docs/reliability/
+reliability: ## The full fault harness: 40 minutes, figures into docs/reliability/
 	@bin/setup dev && bin/reliability
 
 bench: ## Hold the front door against PostgreSQL itself (ARGS=--quick for a short one)

@@ -69,8 +69,10 @@ def fate(result: Result, jitter: Callable[[], float]) -> Fate:
     delay = min(FIRST_RETRY * 2 ** min(count - 1, 10), LONGEST_RETRY) * (0.5 + jitter() / 2)
     wish = timedelta(seconds=min(error.retry_after or 0, RETRY_FOR.total_seconds() * 2))
     due_at = result.finished_at + max(delay, wish + FIRST_RETRY * jitter() if wish else wish)
+    if wish > RETRY_FOR:
+        return Fate(State.FAILED, f"Given up, as the provider wants no other attempt for too long: {error.answer}")
     first = result.notification.first_attempt_at or result.started_at
-    if wish > RETRY_FOR or (due_at > first + RETRY_FOR and count >= LEAST_ATTEMPTS):
+    if due_at > first + RETRY_FOR and count >= LEAST_ATTEMPTS:
         minutes = (result.finished_at - first).total_seconds() / 60
         return Fate(
             State.FAILED, f"Given up, as {count} attempts within {minutes:.0f} min came to nothing: {error.answer}"
